@@ -1,0 +1,31 @@
+# The rooms of Tenon: declared once. CMake links from this list, the architecture test reads it, and
+# docs/architecture.md is generated from it. A room includes rooms it declares here, all of a lower
+# level. LIBRARY names the shared library the room is part of.
+#
+#            room               level library   may include
+tenon_declare_room(base               0 core     "")
+tenon_declare_room(data               1 core     "base")
+tenon_declare_room(tensor             1 core     "base")
+tenon_declare_room(device             2 core     "base;tensor")
+tenon_declare_room(ops                2 core     "base;tensor")
+tenon_declare_room(text               2 core     "base;data")
+tenon_declare_room(metrics            2 core     "base;tensor")
+tenon_declare_room(ir                 3 compiler "base;tensor;ops")
+tenon_declare_room(quant              3 compiler "base;tensor;ops")
+tenon_declare_room(plan               3 runtime  "base;data;tensor;ops")
+tenon_declare_room(plugins            3 runtime  "base;tensor;device;ops")
+tenon_declare_room(backends/reference 3 runtime  "base;tensor;device;ops")
+tenon_declare_room(backends/cpu       3 runtime  "base;tensor;device;ops")
+tenon_declare_room(backends/cuda      3 cuda     "base;tensor;device;ops")
+tenon_declare_room(nn                 4 compiler "base;tensor;ops;ir")
+tenon_declare_room(passes             4 compiler "base;tensor;ops;ir;quant")
+tenon_declare_room(runtime            4 runtime  "base;data;tensor;device;ops;plan;plugins;backends/reference;backends/cpu")
+tenon_declare_room(frontends          5 compiler "base;data;tensor;ops;ir;nn")
+tenon_declare_room(models             5 compiler "base;data;tensor;ops;ir;nn")
+tenon_declare_room(pipelines          5 runtime  "base;data;tensor;device;ops;text;plan;runtime")
+tenon_declare_room(compiler           6 compiler "base;data;tensor;device;ops;text;metrics;ir;quant;plan;nn;passes;runtime;frontends;models;pipelines")
+tenon_declare_room(capi               6 runtime  "base;tensor;plan;runtime;pipelines")
+tenon_declare_room(prove              7 compiler "base;data;tensor;device;ops;text;metrics;ir;plan;runtime;pipelines;compiler")
+tenon_declare_room(report             8 compiler "base;data;tensor;plan;metrics;prove")
+tenon_declare_room(server             8 runtime  "base;data;tensor;text;plan;runtime;pipelines")
+tenon_declare_room(cli                9 cli      "base;data;tensor;device;ops;text;metrics;ir;plan;runtime;frontends;models;pipelines;compiler;prove;report;server")

@@ -1,0 +1,31 @@
+#pragma once
+
+#include <cstdint>
+
+namespace tenon {
+
+// Every limit on input from outside, in one place (docs/limits.md gives reasons).
+struct Limits {
+  int64_t safetensors_header_bytes = 100'000'000;
+  int64_t json_bytes = 256ll << 20;
+  int json_depth = 64;
+  int64_t json_string_bytes = 16ll << 20;
+  int tensor_rank = 16;
+  int64_t tensor_name_bytes = 4096;
+  int64_t shards = 10'000;
+  int64_t layers = 4096;
+  int64_t hidden = 1 << 20;
+  int64_t vocabulary = 1 << 24;
+  int64_t positions = 1ll << 31;
+  int64_t heads = 1 << 16;
+  int64_t plan_section_count = 4096;
+  int64_t plan_graph_bytes = 1ll << 30;
+  int64_t graph_nodes = 10'000'000;
+  int64_t prompt_bytes = 64ll << 20;
+  int stop_strings = 64;
+  int regex_bytes = 16 << 10;
+};
+
+inline constexpr Limits kLimits{};
+
+}  // namespace tenon

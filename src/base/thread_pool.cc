@@ -1,0 +1,157 @@
+#include "base/thread_pool.h"
+
+#include <linux/futex.h>
+#include <sched.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <climits>
+#include <cstdlib>
+#include <exception>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+namespace tenon {
+namespace {
+
+thread_local bool t_inside_pool = false;
+
+void futex_wait(std::atomic<uint32_t>& word, uint32_t expected) {
+  syscall(SYS_futex, reinterpret_cast<uint32_t*>(&word), FUTEX_WAIT_PRIVATE, expected, nullptr,
+          nullptr, 0);
+}
+
+void futex_wake_all(std::atomic<uint32_t>& word) {
+  syscall(SYS_futex, reinterpret_cast<uint32_t*>(&word), FUTEX_WAKE_PRIVATE, INT_MAX, nullptr,
+          nullptr, 0);
+}
+
+inline void pause_briefly() {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#endif
+}
+
+int usable_threads() {
+  if (const char* text = std::getenv("TENON_THREADS")) {
+    int wanted = std::atoi(text);
+    if (wanted > 0) return std::min(wanted, 1024);
+  }
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  if (sched_getaffinity(0, sizeof set, &set) == 0) return std::max(1, CPU_COUNT(&set));
+  return std::max(1u, std::thread::hardware_concurrency());
+}
+
+}  // namespace
+
+struct ThreadPool::State {
+  // A worker spins this often before it sleeps: about 50 us, longer than the gap between two steps
+  // of a decode, so a running model never pays a wake-up.
+  static constexpr int kSpins = 20000;
+
+  std::atomic<uint32_t> generation{0};
+  std::atomic<int> sleepers{0};
+  std::atomic<int> pending{0};
+  std::atomic<bool> stop{false};
+  const FunctionRef<void(int)>* work = nullptr;
+  std::mutex caller;
+  std::mutex failure_mutex;
+  std::exception_ptr failure;
+  std::vector<std::thread> workers;
+
+  void call(int thread) {
+    t_inside_pool = true;
+    try {
+      (*work)(thread);
+    } catch (...) {
+      std::lock_guard lock(failure_mutex);
+      if (!failure) failure = std::current_exception();
+    }
+    t_inside_pool = false;
+  }
+
+  void worker_loop(int thread) {
+    uint32_t seen = 0;
+    while (true) {
+      int spins = 0;
+      while (generation.load(std::memory_order_acquire) == seen) {
+        if (++spins < kSpins) {
+          pause_briefly();
+          continue;
+        }
+        sleepers.fetch_add(1);
+        if (generation.load() == seen) futex_wait(generation, seen);
+        sleepers.fetch_sub(1);
+      }
+      ++seen;
+      if (stop.load(std::memory_order_acquire)) return;
+      call(thread);
+      pending.fetch_sub(1, std::memory_order_acq_rel);
+    }
+  }
+
+  void start_generation() {
+    generation.fetch_add(1);
+    if (sleepers.load() > 0) futex_wake_all(generation);
+  }
+};
+
+ThreadPool::ThreadPool(int threads)
+    : threads_(std::max(1, threads)), state_(std::make_unique<State>()) {
+  for (int i = 1; i < threads_; ++i) {
+    state_->workers.emplace_back([this, i] { state_->worker_loop(i); });
+  }
+}
+
+ThreadPool::~ThreadPool() {
+  state_->stop.store(true);
+  state_->start_generation();
+  for (auto& worker : state_->workers) worker.join();
+}
+
+void ThreadPool::run(FunctionRef<void(int)> work) {
+  if (t_inside_pool || threads_ == 1) {
+    for (int i = 0; i < threads_; ++i) work(i);
+    return;
+  }
+  std::lock_guard lock(state_->caller);
+  state_->work = &work;
+  state_->failure = nullptr;
+  state_->pending.store(threads_ - 1, std::memory_order_release);
+  state_->start_generation();
+  state_->call(0);
+  for (int spins = 0; state_->pending.load(std::memory_order_acquire) != 0; ++spins) {
+    if (spins < State::kSpins) {
+      pause_briefly();
+    } else {
+      std::this_thread::yield();
+    }
+  }
+  if (state_->failure) std::rethrow_exception(state_->failure);
+}
+
+void ThreadPool::parallel_for(int64_t count, int64_t grain,
+                              FunctionRef<void(int64_t, int64_t)> work) {
+  if (count <= 0) return;
+  int64_t parts = std::min<int64_t>(threads_, std::max<int64_t>(1, count / std::max<int64_t>(1, grain)));
+  if (parts == 1 || t_inside_pool) {
+    work(0, count);
+    return;
+  }
+  run([&](int thread) {
+    if (thread >= parts) return;
+    int64_t begin = count * thread / parts, end = count * (thread + 1) / parts;
+    if (begin < end) work(begin, end);
+  });
+}
+
+ThreadPool& process_thread_pool() {
+  static ThreadPool pool(usable_threads());
+  return pool;
+}
+
+}  // namespace tenon
