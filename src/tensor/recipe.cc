@@ -1,0 +1,167 @@
+#include "tensor/recipe.h"
+
+#include <algorithm>
+
+#include "base/checked.h"
+#include "base/hash.h"
+
+namespace tenon {
+
+struct Recipe::Node {
+  Kind kind;
+  DType dtype;
+  Extents extents;
+  std::vector<Recipe> parts;
+  std::string name;                       // Source
+  std::shared_ptr<const Tensor> literal;  // Literal
+  int axis = 0;                           // Slice, Concat
+  int64_t begin = 0, end = 0;             // Slice
+  std::vector<int64_t> axes;              // Permute
+};
+
+namespace {
+
+bool contains_cast(const Recipe& recipe) {
+  if (recipe.kind() == Recipe::Kind::Cast) return true;
+  return std::any_of(recipe.parts().begin(), recipe.parts().end(), contains_cast);
+}
+
+}  // namespace
+
+Recipe Recipe::source(const WeightInfo& info) {
+  Node node{Kind::Source, info.dtype, info.extents, {}, info.name, nullptr, 0, 0, 0, {}};
+  return Recipe(std::make_shared<const Node>(std::move(node)));
+}
+
+Recipe Recipe::literal(std::shared_ptr<const Tensor> value) {
+  Node node{Kind::Literal, value->dtype(), value->extents(), {}, {}, value, 0, 0, 0, {}};
+  return Recipe(std::make_shared<const Node>(std::move(node)));
+}
+
+Recipe Recipe::slice(Recipe of, int axis, int64_t begin, int64_t end) {
+  TENON_CHECK(axis >= 0 && axis < of.extents().rank() && begin >= 0 && begin <= end && end <= of.extents()[axis]);
+  Extents extents = of.extents();
+  extents[axis] = end - begin;
+  Node node{Kind::Slice, of.dtype(), extents, {of}, {}, nullptr, axis, begin, end, {}};
+  return Recipe(std::make_shared<const Node>(std::move(node)));
+}
+
+Recipe Recipe::concat(std::vector<Recipe> parts, int axis) {
+  TENON_CHECK(!parts.empty());
+  if (parts.size() == 1) return parts[0];
+  Extents extents = parts[0].extents();
+  extents[axis] = 0;
+  for (const Recipe& part : parts) {
+    TENON_CHECK(part.dtype() == parts[0].dtype() && part.extents().rank() == extents.rank());
+    for (int i = 0; i < extents.rank(); ++i) TENON_CHECK(i == axis || part.extents()[i] == extents[i]);
+    extents[axis] += part.extents()[axis];
+  }
+  DType dtype = parts[0].dtype();
+  Node node{Kind::Concat, dtype, extents, std::move(parts), {}, nullptr, axis, 0, 0, {}};
+  return Recipe(std::make_shared<const Node>(std::move(node)));
+}
+
+Recipe Recipe::permute(Recipe of, std::vector<int64_t> axes) {
+  TENON_CHECK(static_cast<int>(axes.size()) == of.extents().rank());
+  Extents extents = of.extents();
+  for (int i = 0; i < extents.rank(); ++i) extents[i] = of.extents()[static_cast<int>(axes[i])];
+  Node node{Kind::Permute, of.dtype(), extents, {of}, {}, nullptr, 0, 0, 0, std::move(axes)};
+  return Recipe(std::make_shared<const Node>(std::move(node)));
+}
+
+Recipe Recipe::reshape(Recipe of, const Extents& extents) {
+  TENON_CHECK(of.extents().count() == extents.count());
+  Node node{Kind::Reshape, of.dtype(), extents, {of}, {}, nullptr, 0, 0, 0, {}};
+  return Recipe(std::make_shared<const Node>(std::move(node)));
+}
+
+Recipe Recipe::cast(Recipe of, DType dtype) {
+  if (of.dtype() == dtype) return of;
+  Extents extents = of.extents();
+  Node node{Kind::Cast, dtype, extents, {std::move(of)}, {}, nullptr, 0, 0, 0, {}};
+  return Recipe(std::make_shared<const Node>(std::move(node)));
+}
+
+Recipe::Kind Recipe::kind() const { return node_->kind; }
+DType Recipe::dtype() const { return node_->dtype; }
+const Extents& Recipe::extents() const { return node_->extents; }
+const std::vector<Recipe>& Recipe::parts() const { return node_->parts; }
+const Tensor* Recipe::literal_value() const { return node_->literal.get(); }
+
+std::vector<std::string> Recipe::source_names() const {
+  std::vector<std::string> names;
+  if (kind() == Kind::Source) names.push_back(node_->name);
+  for (const Recipe& part : node_->parts) {
+    for (std::string& name : part.source_names()) {
+      if (std::find(names.begin(), names.end(), name) == names.end()) names.push_back(std::move(name));
+    }
+  }
+  return names;
+}
+
+std::string Recipe::to_string() const {
+  auto inner = [&] { return node_->parts[0].to_string(); };
+  switch (kind()) {
+    case Kind::Source: return node_->name;
+    case Kind::Literal: return "literal(" + to_hex(digest_of(node_->literal->view().byte_span())) + ")";
+    case Kind::Slice:
+      return "slice(" + inner() + "; axis " + std::to_string(node_->axis) + ", " + std::to_string(node_->begin) +
+             ":" + std::to_string(node_->end) + ")";
+    case Kind::Permute: return "permute(" + inner() + "; " + Extents::of(node_->axes).to_string() + ")";
+    case Kind::Reshape: return "reshape(" + inner() + "; " + extents().to_string() + ")";
+    case Kind::Cast: return "cast(" + inner() + "; " + std::string(dtype_name(dtype())) + ")";
+    case Kind::Concat: break;
+  }
+  std::string out = "concat(";
+  for (size_t i = 0; i < node_->parts.size(); ++i) out += (i ? ", " : "") + node_->parts[i].to_string();
+  return out + "; axis " + std::to_string(node_->axis) + ")";
+}
+
+std::optional<TensorView> Recipe::view(const WeightSource& source) const {
+  switch (kind()) {
+    case Kind::Source: return source.view(node_->name);
+    case Kind::Literal: return node_->literal->view();
+    case Kind::Concat:
+    case Kind::Cast: return std::nullopt;
+    default: break;
+  }
+  std::optional<TensorView> inner = node_->parts[0].view(source);
+  if (!inner) return std::nullopt;
+  if (kind() == Kind::Slice) return inner->slice(node_->axis, node_->begin, node_->end);
+  if (kind() == Kind::Permute) return inner->permuted(node_->axes);
+  if (!inner->is_contiguous()) return std::nullopt;
+  return inner->reshaped(extents());
+}
+
+void Recipe::evaluate_into(const WeightSource& source, const TensorView& out) const {
+  TENON_CHECK(out.extents == extents());
+  if (std::optional<TensorView> borrowed = view(source)) return copy_convert(*borrowed, out);
+  if (kind() == Kind::Cast && !contains_cast(node_->parts[0])) {
+    // copy_convert does the conversion: parts write straight into the typed output. An inner cast
+    // must round first, so it takes the general path below.
+    return node_->parts[0].evaluate_into(source, out);
+  }
+  if (kind() == Kind::Concat) {
+    int64_t at = 0;
+    for (const Recipe& part : node_->parts) {
+      int64_t end = at + part.extents()[node_->axis];
+      part.evaluate_into(source, out.slice(node_->axis, at, end));
+      at = end;
+    }
+    return;
+  }
+  Tensor inner = node_->parts[0].evaluate(source);
+  TensorView result = inner.view();
+  if (kind() == Kind::Slice) result = result.slice(node_->axis, node_->begin, node_->end);
+  if (kind() == Kind::Permute) result = result.permuted(node_->axes);
+  if (kind() == Kind::Reshape) result = result.reshaped(extents());
+  copy_convert(result, out);
+}
+
+Tensor Recipe::evaluate(const WeightSource& source) const {
+  Tensor result = Tensor::make(dtype(), extents());
+  evaluate_into(source, result);
+  return result;
+}
+
+}  // namespace tenon
