@@ -1,0 +1,65 @@
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string>
+
+#include "base/file.h"
+#include "base/hash.h"
+#include "plan/plan.h"
+#include "tensor/tensor.h"
+
+namespace tenon::plan {
+
+// A plan file opened for use. The structure is verified fully when it is opened; each 4 MiB chunk of
+// the weights against its digest before its first use. Thread-safe.
+class PlanFile {
+ public:
+  // Throws ErrorCode::BadInput (not a plan, damaged, truncated), WrongPlan (format version), Io.
+  static std::shared_ptr<const PlanFile> open(const std::string& path);
+  virtual ~PlanFile() = default;
+
+  virtual const Plan& plan() const = 0;
+  virtual const Evidence& evidence() const = 0;
+  // The plan's identity: a digest of everything except the evidence.
+  virtual Digest identity() const = 0;
+  virtual const std::string& path() const = 0;
+
+  // Borrows the weight's mapped bytes, after verifying the chunks they lie in.
+  virtual TensorView constant(size_t index) const = 0;
+
+  struct Section {
+    std::string name;
+    int64_t offset = 0, bytes = 0;
+    Digest digest;
+  };
+  virtual const std::vector<Section>& sections() const = 0;
+};
+
+// Writes a plan whole or not at all. Weights go in the order of plan.constants, one at a time:
+//   PlanWriter writer(path, plan);           // offsets of plan.constants are computed here
+//   for (...) writer.write_constant(i, bytes);
+//   writer.finish();                          // sections, digests, sync; still a temporary file
+//   ... the gate opens writer.temporary_path() ...
+//   writer.append_evidence(evidence); writer.commit();
+class PlanWriter {
+ public:
+  PlanWriter(std::string path, Plan plan);
+  ~PlanWriter();
+  const Plan& plan() const;
+  void write_constant(size_t index, std::span<const std::byte> bytes);
+  void finish();
+  const std::string& temporary_path() const;
+  // Replaces the trailing evidence section; may be called after finish(), before commit().
+  void write_evidence(const Evidence& evidence);
+  void commit();
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+// Rewrites the trailing evidence section of a finished plan (a copy is made whole, then renamed).
+void replace_evidence(const std::string& path, const Evidence& evidence);
+
+}  // namespace tenon::plan
