@@ -1,0 +1,78 @@
+#include <gtest/gtest.h>
+
+#include "ir/graph.h"
+#include "ir/pattern.h"
+#include "ops/op_list.h"
+
+namespace tenon::ir {
+namespace {
+
+constexpr std::string_view kText = R"(graph mlp
+input %0: f32[tokens, 8] "x"
+const %1: f32[16, 8] "gate.weight" = "gate.weight"
+const %2: f32[16, 8] "up.weight" = "up.weight"
+%3: f32[tokens, 16] "gate" = linear(%0, %1, _, _) {activation: "", dtype: ""} @ "gate"
+%4: f32[tokens, 16] "up" = linear(%0, %2, _, _) {activation: "", dtype: ""} @ "up"
+%5: f32[tokens, 16] "act" = unary(%3) {kind: "silu", dtype: ""} @ "act"
+%6: f32[tokens, 16] "mul" = binary(%4, %5) {kind: "mul", dtype: ""} @ "mul"
+output %6
+)";
+
+TEST(Graph, PrintsWhatItParsed) {
+  Graph graph = parse(kText, ops::builtin_catalogue());
+  verify(graph);
+  EXPECT_EQ(print(graph), kText);
+}
+
+TEST(Graph, EqualRecipesAreOneConstant) {
+  Graph graph("g", ops::builtin_catalogue());
+  WeightInfo info{"wte.weight", DType::F32, {4, 2}};
+  ValueId a = graph.add_constant("wte.weight", Recipe::source(info));
+  ValueId b = graph.add_constant("lm_head.weight", Recipe::source(info));
+  EXPECT_EQ(a, b);
+  EXPECT_EQ(graph.value(a).names.size(), 2u);
+}
+
+TEST(Graph, ErrorsNameTheModule) {
+  std::string text(kText);
+  text.replace(text.find("const %1: f32[16, 8]"), 20, "const %1: f32[16, 9]");
+  try {
+    parse(text, ops::builtin_catalogue());
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::BadInput);
+  }
+}
+
+constexpr std::string_view kSwiglu = R"(
+  %g = linear(%x, %wg, _, _) {activation: "", dtype: $dtype}
+  %a = unary(%g) {kind: $kind}
+  %u = linear(%x, %wu, _, _) {activation: ""}
+  %y = binary(%a, %u) {kind: "mul"}
+)";
+
+TEST(Pattern, MatchesOperandsInEitherOrder) {
+  Graph graph = parse(kText, ops::builtin_catalogue());
+  Pattern pattern = Pattern::parse(kSwiglu);
+  std::optional<Match> match = pattern.match_at(graph, 3);
+  ASSERT_TRUE(match.has_value());
+  EXPECT_EQ(match->value("wg"), 1);
+  EXPECT_EQ(match->value("wu"), 2);
+  EXPECT_EQ(match->attributes.at("$kind"), ops::Attribute(std::string("silu")));
+  EXPECT_FALSE(pattern.match_at(graph, 2).has_value());
+}
+
+TEST(Pattern, RefusesValuesThatEscape) {
+  Graph graph = parse(std::string(kText) + "output %3\n", ops::builtin_catalogue());
+  EXPECT_FALSE(Pattern::parse(kSwiglu).match_at(graph, 3).has_value());
+}
+
+TEST(Graph, ErasesDeadNodes) {
+  Graph graph = parse(kText, ops::builtin_catalogue());
+  graph.add_node({"unary", ops::Attributes().set("kind", std::string("relu")), {graph.inputs()[0]}, "dead", 1});
+  EXPECT_EQ(graph.erase_dead_nodes(), 1u);
+  verify(graph);
+}
+
+}  // namespace
+}  // namespace tenon::ir
