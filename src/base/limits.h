@@ -7,6 +7,10 @@ namespace tenon {
 // Every limit on input from outside, in one place (docs/limits.md gives reasons).
 struct Limits {
   int64_t safetensors_header_bytes = 100'000'000;
+  int64_t safetensors_string_bytes = 64ll << 20;
+  int64_t safetensors_tensors = 1 << 18;  // of one file: bounds the memory its header can cost
+  int64_t safetensors_metadata = 1 << 16;
+  int64_t shard_index_bytes = 32ll << 20;
   int64_t json_bytes = 256ll << 20;
   int json_depth = 64;
   int64_t json_string_bytes = 16ll << 20;

@@ -1,0 +1,199 @@
+#include "frontends/safetensors/checkpoint_folder.h"
+
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <map>
+#include <numeric>
+
+#include "base/file.h"
+#include "base/limits.h"
+#include "base/log.h"
+#include "base/text.h"
+#include "data/json.h"
+
+namespace tenon::frontends {
+namespace {
+
+constexpr std::string_view kSingle = "model.safetensors";
+constexpr std::string_view kIndex = "model.safetensors.index.json";
+
+// True for dangling links and special files too: opening them gives the better error.
+bool has_entry(const std::string& path) {
+  struct stat status {};
+  return ::lstat(path.c_str(), &status) == 0;
+}
+
+bool is_torch_name(std::string_view name) {
+  for (std::string_view end : {".bin", ".pth", ".pt", ".bin.index.json"}) {
+    if (name.ends_with(end)) return true;
+  }
+  return false;
+}
+
+Error torch_error(const std::string& path) {
+  return Error(ErrorCode::Unsupported, "PyTorch pickle weights (.bin, .pth) are not read yet")
+      .at(path)
+      .accepted("safetensors")
+      .fix("convert with save_pretrained(folder, safe_serialization=True)");
+}
+
+// Says what the folder holds instead of what was looked for.
+[[noreturn]] void refuse_folder(const std::string& folder) {
+  std::error_code ignored;
+  std::vector<std::string> others;
+  for (const auto& entry : std::filesystem::directory_iterator(folder, ignored)) {
+    std::string name = entry.path().filename();
+    if (is_torch_name(name)) throw torch_error(folder + "/" + name);
+    if (name.ends_with(".safetensors")) others.push_back(name);
+  }
+  Error error(ErrorCode::BadInput, "no weights in the folder");
+  error.at(folder).accepted(std::string(kSingle) + " or " + std::string(kIndex));
+  std::sort(others.begin(), others.end());
+  if (others.size() > 4) others.resize(4);
+  if (!others.empty()) error.got(join(others, ", ")).fix("give the path of one .safetensors file");
+  throw error;
+}
+
+// The index may not reach files through names of its own choice: links are resolved by
+// resolve_in_folder, and a hard link looks like any other file.
+void check_one_link(const std::string& path) {
+  struct stat status {};
+  if (::stat(path.c_str(), &status) != 0 || status.st_nlink <= 1) return;
+  throw Error(ErrorCode::BadInput, "shard is a hard link")
+      .at(path)
+      .got(std::to_string(status.st_nlink) + " links")
+      .fix("copy the file: cp " + path + " copy && mv copy " + path);
+}
+
+// Shard -> the tensors the index names in it.
+using ShardTensors = std::map<std::string, std::vector<std::string>>;
+
+ShardTensors read_index(const std::string& path) {
+  data::Json index = data::read_json_file(path, kLimits.shard_index_bytes);
+  ShardTensors shards;
+  try {
+    const data::Json& map = index.at("weight_map", "$");
+    for (const auto& [tensor, shard] : map.as_object("$.weight_map")) {
+      shards[shard.as_string("$.weight_map." + tensor)].push_back(tensor);
+    }
+    if (shards.empty()) throw Error(ErrorCode::BadInput, "names no tensors").at("$.weight_map");
+    if (static_cast<int64_t>(shards.size()) > kLimits.shards) {
+      throw Error(ErrorCode::BadInput, "too many shards")
+          .got(std::to_string(shards.size()))
+          .accepted("at most " + std::to_string(kLimits.shards));
+    }
+  } catch (Error& error) {
+    error.within(path);
+    throw;
+  }
+  return shards;
+}
+
+void check_listed(const SafetensorsFile& file, const std::vector<std::string>& listed,
+                  const std::string& index_path) {
+  size_t found = 0;
+  for (const std::string& name : listed) {
+    if (file.find(name)) {
+      ++found;
+      continue;
+    }
+    throw Error(ErrorCode::BadInput, "shard lacks a tensor that the index names")
+        .at(index_path)
+        .at(file.path())
+        .got(name);
+  }
+  if (found == file.weights().size()) return;
+  log_warn(file.path() + ": " + std::to_string(file.weights().size() - found) +
+           " tensors are not in the index; they are read all the same");
+}
+
+std::string parent_folder(const std::string& path) {
+  std::string parent = std::filesystem::path(path).parent_path();
+  return parent.empty() ? "." : parent;
+}
+
+}  // namespace
+
+std::shared_ptr<const CheckpointFolder> CheckpointFolder::open(const std::string& path) {
+  std::shared_ptr<CheckpointFolder> opened(new CheckpointFolder());
+  if (is_directory(path)) {
+    std::string index = path + "/" + std::string(kIndex);
+    if (has_entry(path + "/" + std::string(kSingle))) {
+      opened->add(SafetensorsFile::open(resolve_in_folder(path, kSingle)));
+    } else if (has_entry(index)) {
+      opened->open_index(path, index);
+    } else {
+      refuse_folder(path);
+    }
+  } else if (path.ends_with(".index.json")) {
+    opened->open_index(parent_folder(path), path);
+  } else if (is_torch_name(path)) {
+    throw torch_error(path);
+  } else {
+    opened->add(SafetensorsFile::open(path));
+  }
+  opened->index_names();
+  return opened;
+}
+
+void CheckpointFolder::open_index(const std::string& folder, const std::string& index_path) {
+  for (const auto& [shard, tensors] : read_index(index_path)) {
+    std::string path;
+    try {
+      path = resolve_in_folder(folder, shard);
+    } catch (Error& error) {
+      error.within(index_path);
+      throw;
+    }
+    check_one_link(path);
+    std::shared_ptr<const SafetensorsFile> file = SafetensorsFile::open(path);
+    check_listed(*file, tensors, index_path);
+    add(std::move(file));
+  }
+}
+
+void CheckpointFolder::add(std::shared_ptr<const SafetensorsFile> file) {
+  uint32_t number = static_cast<uint32_t>(files_.size());
+  weights_.insert(weights_.end(), file->weights().begin(), file->weights().end());
+  file_of_.resize(weights_.size(), number);
+  files_.push_back(std::move(file));
+}
+
+void CheckpointFolder::index_names() {
+  by_name_.resize(weights_.size());
+  std::iota(by_name_.begin(), by_name_.end(), 0u);
+  std::sort(by_name_.begin(), by_name_.end(),
+            [&](uint32_t a, uint32_t b) { return weights_[a].name < weights_[b].name; });
+  for (size_t i = 1; i < by_name_.size(); ++i) {
+    uint32_t a = by_name_[i - 1], b = by_name_[i];
+    if (weights_[a].name != weights_[b].name) continue;
+    throw Error(ErrorCode::BadInput, "tensor is in two shards")
+        .at(files_[file_of_[a]]->path())
+        .at(files_[file_of_[b]]->path())
+        .got(weights_[a].name);
+  }
+}
+
+const WeightInfo* CheckpointFolder::find(std::string_view name) const {
+  auto at =
+      std::lower_bound(by_name_.begin(), by_name_.end(), name,
+                       [&](uint32_t i, std::string_view key) { return weights_[i].name < key; });
+  return at != by_name_.end() && weights_[*at].name == name ? &weights_[*at] : nullptr;
+}
+
+TensorView CheckpointFolder::view(std::string_view name) const {
+  const WeightInfo* info = find(name);
+  if (!info) {
+    Error error(ErrorCode::BadInput, "no such tensor in the checkpoint");
+    throw error.at(files_.empty() ? "checkpoint" : parent_folder(files_[0]->path())).got(name);
+  }
+  return files_[file_of_[info - weights_.data()]]->view(name);
+}
+
+void CheckpointFolder::verify_unchanged() const {
+  for (const auto& file : files_) file->verify_unchanged();
+}
+
+}  // namespace tenon::frontends

@@ -1,0 +1,40 @@
+#include "frontends/safetensors/model_folder.h"
+
+#include <filesystem>
+
+#include "base/error.h"
+#include "base/file.h"
+
+namespace tenon::frontends {
+namespace {
+
+// Far above any real configuration, and small enough that a hostile one costs nothing.
+constexpr int64_t kMostConfigBytes = 16ll << 20;
+
+data::Json read_object(const std::string& path) {
+  data::Json json = data::read_json_file(path, kMostConfigBytes);
+  if (!json.is_object()) {
+    throw Error(ErrorCode::BadInput, "not a JSON object").at(path).got(json.kind_name());
+  }
+  return json;
+}
+
+}  // namespace
+
+ModelFolder read_model_folder(const std::string& path) {
+  ModelFolder model;
+  model.path = path;
+  if (!is_directory(path)) {
+    std::string parent = std::filesystem::path(path).parent_path();
+    model.path = parent.empty() ? "." : parent;
+  }
+  if (!is_directory(model.path) || (model.path != path && !file_exists(path))) {
+    throw Error(ErrorCode::BadInput, "no such model folder or file").at(path);
+  }
+  model.config = read_object(resolve_in_folder(model.path, "config.json"));
+  std::string generation = resolve_in_folder(model.path, "generation_config.json");
+  if (file_exists(generation)) model.generation = read_object(generation);
+  return model;
+}
+
+}  // namespace tenon::frontends
