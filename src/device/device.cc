@@ -1,0 +1,97 @@
+#include "device/device.h"
+
+#include <sys/mman.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+
+#include "base/error.h"
+#include "base/text.h"
+#include "base/thread_pool.h"
+
+namespace tenon::device {
+namespace {
+
+// Pages come from mmap: large arenas go back to the system at once, and may use huge pages.
+class HostAllocator : public Allocator {
+ public:
+  void* allocate(int64_t bytes) override {
+    void* data = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (data == MAP_FAILED) {
+      throw Error(ErrorCode::OutOfMemory, "cannot allocate host memory").got(format_bytes(bytes));
+    }
+    madvise(data, bytes, MADV_HUGEPAGE);
+    return data;
+  }
+  void free(void* pointer, int64_t bytes) override { munmap(pointer, bytes); }
+};
+
+class HostStream : public Stream {
+ public:
+  void synchronize() override {}
+};
+
+std::string cpu_model_name() {
+  std::string name = "CPU";
+  std::FILE* file = std::fopen("/proc/cpuinfo", "r");
+  if (!file) return name;
+  char line[512];
+  while (std::fgets(line, sizeof line, file)) {
+    if (std::strncmp(line, "model name", 10) != 0) continue;
+    if (const char* colon = std::strchr(line, ':')) name = colon + 2;
+    while (!name.empty() && name.back() == '\n') name.pop_back();
+    break;
+  }
+  std::fclose(file);
+  return name;
+}
+
+class CpuDevice : public Device {
+ public:
+  DeviceId id() const override { return {Kind::Cpu, 0}; }
+  std::string description() const override {
+    return cpu_model_name() + ", " + std::to_string(process_thread_pool().size()) + " threads";
+  }
+  Allocator& allocator() override { return host_allocator(); }
+  std::unique_ptr<Stream> make_stream() override { return std::make_unique<HostStream>(); }
+};
+
+}  // namespace
+
+DeviceId DeviceId::parse(std::string_view text) {
+  if (text == "cpu") return {Kind::Cpu, 0};
+  if (text == "cuda") return {Kind::Cuda, 0};
+  if (text.substr(0, 5) == "cuda:" && text.size() > 5 && text.size() < 9 &&
+      text.find_first_not_of("0123456789", 5) == text.npos) {
+    return {Kind::Cuda, std::stoi(std::string(text.substr(5)))};
+  }
+  throw Error(ErrorCode::Usage, "unknown device").got(text).accepted("cpu, cuda, cuda:<n>");
+}
+
+std::string DeviceId::to_string() const {
+  if (kind == Kind::Cpu) return "cpu";
+  return index == 0 ? "cuda" : "cuda:" + std::to_string(index);
+}
+
+Arena::Arena(Allocator& allocator, int64_t bytes) : allocator_(&allocator), bytes_(bytes) {
+  if (bytes > 0) data_ = allocator.allocate(bytes);
+}
+
+void Arena::release() {
+  if (data_) allocator_->free(data_, bytes_);
+  data_ = nullptr;
+  bytes_ = 0;
+}
+
+Device& cpu_device() {
+  static CpuDevice device;
+  return device;
+}
+
+Allocator& host_allocator() {
+  static HostAllocator allocator;
+  return allocator;
+}
+
+}  // namespace tenon::device

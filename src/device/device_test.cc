@@ -1,0 +1,27 @@
+#include "device/device.h"
+
+#include <gtest/gtest.h>
+
+#include "base/error.h"
+
+namespace tenon::device {
+namespace {
+
+TEST(DeviceId, ParsesAndPrints) {
+  EXPECT_EQ(DeviceId::parse("cuda:3").to_string(), "cuda:3");
+  EXPECT_EQ(DeviceId::parse("cuda"), (DeviceId{Kind::Cuda, 0}));
+  for (const char* text : {"", "gpu", "cuda:", "cuda:x", "cuda:99999"}) {
+    EXPECT_THROW(DeviceId::parse(text), Error) << text;
+  }
+}
+
+TEST(Arena, MovesOwnershipAndReportsExhaustion) {
+  Arena arena(host_allocator(), 1 << 20);
+  static_cast<char*>(arena.data())[(1 << 20) - 1] = 1;
+  Arena moved = std::move(arena);
+  EXPECT_EQ(moved.bytes(), 1 << 20);
+  EXPECT_THROW(Arena(host_allocator(), int64_t{1} << 60), Error);
+}
+
+}  // namespace
+}  // namespace tenon::device

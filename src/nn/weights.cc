@@ -1,0 +1,113 @@
+#include "nn/weights.h"
+
+#include <algorithm>
+
+#include "base/text.h"
+
+namespace tenon::nn {
+
+std::string_view weight_state_name(WeightState state) {
+  switch (state) {
+    case WeightState::Used: return "used";
+    case WeightState::Unused: return "unused";
+    case WeightState::Ignored: return "ignored";
+    case WeightState::Missing: return "missing";
+    case WeightState::WrongShape: return "wrong shape";
+    case WeightState::WrongType: return "wrong type";
+    case WeightState::Tied: return "tied";
+  }
+  return "unknown";
+}
+
+size_t Ledger::count(WeightState state) const {
+  return std::count_if(entries.begin(), entries.end(), [&](const LedgerEntry& e) { return e.state == state; });
+}
+
+void Weights::set_optional_prefix(std::string prefix) {
+  for (const WeightInfo& info : source_.weights()) {
+    if (info.name.compare(0, prefix.size(), prefix) == 0) return;
+  }
+  prefix_ = std::move(prefix);
+}
+
+std::string Weights::resolve(const std::string& name) const {
+  if (!prefix_.empty() && name.compare(0, prefix_.size(), prefix_) == 0) return name.substr(prefix_.size());
+  return name;
+}
+
+bool Weights::has(const std::string& name) const { return source_.find(resolve(name)) != nullptr; }
+
+Recipe Weights::need(const std::string& name, const Extents& extents) {
+  std::string key = resolve(name);
+  const WeightInfo* info = source_.find(key);
+  LedgerEntry entry{key, WeightState::Used, ""};
+  if (!info) {
+    std::vector<std::string> names;
+    for (const WeightInfo& candidate : source_.weights()) names.push_back(candidate.name);
+    std::vector<std::string> nearest = nearest_names(key, names);
+    entry.state = WeightState::Missing;
+    entry.detail = "wanted " + extents.to_string();
+    if (!nearest.empty()) entry.detail += ", nearest: " + join(nearest, ", ");
+  } else if (!(info->extents == extents)) {
+    entry.state = WeightState::WrongShape;
+    entry.detail = "wanted " + extents.to_string() + ", found " + info->extents.to_string();
+    Extents transposed = info->extents;
+    if (transposed.rank() == 2) {
+      std::swap(transposed[0], transposed[1]);
+      if (transposed == extents) entry.detail += " (transposed?)";
+    }
+  } else if (info->dtype != DType::F32 && info->dtype != DType::F16 && info->dtype != DType::BF16) {
+    entry.state = WeightState::WrongType;
+    entry.detail = "wanted f32, f16 or bf16, found " + std::string(dtype_name(info->dtype));
+  }
+  bool good = entry.state == WeightState::Used;
+  if (wanted_index_.emplace(key, wanted_.size()).second) wanted_.push_back(std::move(entry));
+  return Recipe::source(good ? *info : WeightInfo{key, DType::F32, extents});
+}
+
+void Weights::tie(const std::string& name, const std::string& owner) {
+  std::string key = resolve(name);
+  if (wanted_index_.emplace(key, wanted_.size()).second) {
+    wanted_.push_back({key, WeightState::Tied, "shares " + resolve(owner)});
+  }
+}
+
+void Weights::ignore_suffix(std::string suffix, std::string why) {
+  ignored_suffixes_.emplace_back(std::move(suffix), std::move(why));
+}
+
+Ledger Weights::ledger() const {
+  Ledger ledger;
+  ledger.entries = wanted_;
+  for (const WeightInfo& info : source_.weights()) {
+    if (wanted_index_.count(info.name)) continue;
+    LedgerEntry entry{info.name, WeightState::Unused, info.extents.to_string()};
+    for (const auto& [suffix, why] : ignored_suffixes_) {
+      bool ends = info.name.size() >= suffix.size() &&
+                  info.name.compare(info.name.size() - suffix.size(), suffix.size(), suffix) == 0;
+      if (ends) {
+        entry.state = WeightState::Ignored;
+        entry.detail = why;
+      }
+    }
+    ledger.entries.push_back(std::move(entry));
+  }
+  return ledger;
+}
+
+Ledger Weights::finish() const {
+  Ledger result = ledger();
+  Problems problems;
+  for (const LedgerEntry& entry : result.entries) {
+    if (entry.state == WeightState::Missing || entry.state == WeightState::WrongShape ||
+        entry.state == WeightState::WrongType) {
+      problems.add(Error(ErrorCode::BadInput, "weight is " + std::string(weight_state_name(entry.state)))
+                       .at(entry.name)
+                       .got(entry.detail));
+    }
+  }
+  problems.throw_if_any();
+  return result;
+}
+
+}  // namespace tenon::nn

@@ -1,0 +1,49 @@
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "ops/implementation.h"
+#include "plan/plan.h"
+#include "runtime/arena_layout.h"
+#include "tensor/dim.h"
+
+namespace tenon::runtime {
+
+// What a step runs on, and why not on something before it in the list.
+struct StepChoice {
+  size_t step = 0;
+  std::string op, module;
+  std::string implementation;
+  std::string device;                // "cpu", "cuda", "reference": where it really runs
+  std::vector<std::string> refused;  // "<implementation>: <reason>"
+};
+
+struct BoundStep {
+  const ops::Implementation* implementation = nullptr;
+  std::shared_ptr<const void> prepared;
+  int64_t workspace_bytes = 0;
+};
+
+// A stage bound for one profile bucket: symbol upper bounds, implementations and memory.
+struct Binding {
+  SymbolValues bounds;
+  std::vector<BoundStep> steps;
+  std::vector<StepChoice> choices;
+  std::vector<int64_t> offsets;  // of each value in the arena; -1 for values that are not in it
+  int64_t arena_bytes = 0, workspace_bytes = 0;
+};
+
+// A list of implementations with the device name they stand for, in order of preference.
+struct Backend {
+  std::string device;
+  ops::ImplementationList implementations;
+};
+
+// Chooses implementations for every step and lays out the arena for symbols up to `bounds`.
+// Throws ErrorCode::Unsupported naming every step nobody can do, with all reasons.
+Binding bind_stage(const plan::Stage& stage, const SymbolValues& bounds, const std::vector<Backend>& backends);
+
+}  // namespace tenon::runtime
