@@ -8,8 +8,6 @@
 
 namespace tenon::text {
 
-struct DecoderStage;
-
 // Decodes one sequence token by token. What the calls return, joined, is decode() of all ids, for
 // ids that spell valid UTF-8; no call ever returns a part of a character.
 class IncrementalDecoder {
@@ -26,10 +24,8 @@ class IncrementalDecoder {
   std::string finish();
 
  private:
-  std::shared_ptr<const Tokenizer> tokenizer_;
-  bool skip_special_;
-  std::string ready_;
-  std::unique_ptr<DecoderStage> stage_;
+  struct State;
+  std::unique_ptr<State> state_;
 };
 
 }  // namespace tenon::text

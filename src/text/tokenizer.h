@@ -18,7 +18,8 @@ struct EncodeOptions {
   bool parse_special = true;
 };
 
-// The names of the tokens with a role, as tokenizer_config.json gives them; empty where it has none.
+// The names of the tokens with a role, as tokenizer_config.json gives them; empty where it has
+// none.
 struct SpecialTokenNames {
   std::string bos, eos, pad, unk;
   bool operator==(const SpecialTokenNames&) const = default;
@@ -26,8 +27,8 @@ struct SpecialTokenNames {
 
 struct TokenizerParts;
 
-// Text to token ids and back, with the semantics of Hugging Face `tokenizers`. Immutable: any number
-// of threads may use one object at once.
+// Text to token ids and back, with the semantics of Hugging Face `tokenizers`. Immutable: any
+// number of threads may use one object at once.
 class Tokenizer {
  public:
   // Reads tokenizer.json; without one, vocab.json + merges.txt with added_tokens.json. Roles come

@@ -1,0 +1,144 @@
+#include "text/bpe_merge.h"
+
+#include <algorithm>
+#include <bit>
+
+namespace tenon::text {
+namespace {
+
+// Up to this length a scan for the lowest rank beats the bucket queue.
+constexpr size_t kShort = 48;
+
+}  // namespace
+
+MergeTable::MergeTable(std::vector<Rule> rules) : rules_(std::move(rules)) {
+  table_.assign(std::bit_ceil(rules_.size() * 2 + 2), -1);
+  for (size_t rank = 0; rank < rules_.size(); ++rank) {
+    table_[bucket_of(rules_[rank].left, rules_[rank].right)] = static_cast<int32_t>(rank);
+  }
+}
+
+size_t MergeTable::bucket_of(int32_t left, int32_t right) const {
+  uint64_t key =
+      static_cast<uint64_t>(static_cast<uint32_t>(left)) << 32 | static_cast<uint32_t>(right);
+  size_t mask = table_.size() - 1;
+  key *= 0x9E3779B97F4A7C15ull;
+  size_t bucket = (key ^ key >> 32) & mask;
+  while (table_[bucket] >= 0) {
+    const Rule& rule = rules_[table_[bucket]];
+    if (rule.left == left && rule.right == right) break;
+    bucket = (bucket + 1) & mask;
+  }
+  return bucket;
+}
+
+int32_t MergeTable::find(int32_t left, int32_t right) const {
+  return table_.empty() ? -1 : table_[bucket_of(left, right)];
+}
+
+void Merger::merge(std::vector<int32_t>& slots) {
+  if (slots.size() < 2) return;
+  if (slots.size() <= kShort) {
+    merge_short(slots);
+  } else {
+    merge_long(slots);
+  }
+}
+
+void Merger::merge_short(std::vector<int32_t>& slots) {
+  constexpr int32_t kNever = INT32_MAX;
+  auto rank_at = [&](size_t place) {
+    int32_t rank = table_.find(slots[place], slots[place + 1]);
+    return rank < 0 ? kNever : rank;
+  };
+  ranks_.resize(slots.size() - 1);
+  for (size_t i = 0; i < ranks_.size(); ++i) ranks_[i] = rank_at(i);
+  while (!ranks_.empty()) {
+    size_t place = std::min_element(ranks_.begin(), ranks_.end()) - ranks_.begin();
+    if (ranks_[place] == kNever) return;
+    slots[place] = table_.rule(ranks_[place]).merged;
+    slots.erase(slots.begin() + place + 1);
+    ranks_.erase(ranks_.begin() + place);
+    if (place < ranks_.size()) ranks_[place] = rank_at(place);
+    if (place > 0) ranks_[place - 1] = rank_at(place - 1);
+  }
+}
+
+void Merger::link(size_t count) {
+  previous_.resize(count);
+  next_.resize(count);
+  for (size_t i = 0; i < count; ++i) {
+    previous_[i] = static_cast<int32_t>(i) - 1;
+    next_[i] = i + 1 < count ? static_cast<int32_t>(i) + 1 : -1;
+  }
+}
+
+// Notes the rule, if any, for the symbol at `place` and the one after it.
+void Merger::offer(std::vector<int32_t>& slots, int32_t place) {
+  int32_t rank = table_.find(slots[place], slots[next_[place]]);
+  if (rank < 0) return;
+  int32_t& index = bucket_of_rank_[rank];
+  if (index < 0) {
+    index = static_cast<int32_t>(buckets_.size());
+    buckets_.emplace_back();
+  }
+  Bucket& bucket = buckets_[index];
+  if (bucket.open) {
+    bucket.late.push_back(place);
+    std::push_heap(bucket.late.begin(), bucket.late.end(), std::greater<>());
+  } else {
+    bucket.run.push_back(place);
+  }
+  if (!bucket.queued) ranks_waiting_.push(rank);
+  bucket.queued = true;
+}
+
+int32_t Merger::take(Bucket& bucket) {
+  if (!bucket.open) {
+    bucket.open = true;
+    if (!std::is_sorted(bucket.run.begin(), bucket.run.end()))
+      std::sort(bucket.run.begin(), bucket.run.end());
+  }
+  bool from_run = bucket.taken < bucket.run.size() &&
+                  (bucket.late.empty() || bucket.run[bucket.taken] <= bucket.late.front());
+  if (from_run) return bucket.run[bucket.taken++];
+  std::pop_heap(bucket.late.begin(), bucket.late.end(), std::greater<>());
+  int32_t place = bucket.late.back();
+  bucket.late.pop_back();
+  return place;
+}
+
+void Merger::apply(std::vector<int32_t>& slots, int32_t rank, int32_t place) {
+  const MergeTable::Rule& rule = table_.rule(rank);
+  int32_t right = next_[place];
+  // The pair that stood here may be gone: one of its sides was merged with another neighbour.
+  if (right < 0 || slots[place] != rule.left || slots[right] != rule.right) return;
+  slots[place] = rule.merged;
+  slots[right] = -1;
+  next_[place] = next_[right];
+  next_[right] = -1;
+  if (next_[place] >= 0) previous_[next_[place]] = place;
+  if (previous_[place] >= 0) offer(slots, previous_[place]);
+  if (next_[place] >= 0) offer(slots, place);
+}
+
+void Merger::merge_long(std::vector<int32_t>& slots) {
+  link(slots.size());
+  bucket_of_rank_.assign(table_.rules().size(), -1);
+  buckets_.clear();
+  for (size_t i = 0; i + 1 < slots.size(); ++i) offer(slots, static_cast<int32_t>(i));
+  while (!ranks_waiting_.empty()) {
+    int32_t rank = ranks_waiting_.top();
+    Bucket& bucket = buckets_[bucket_of_rank_[rank]];
+    if (bucket.empty()) {
+      ranks_waiting_.pop();
+      bucket = Bucket();
+      continue;
+    }
+    int32_t place = take(bucket);  // apply() may move the buckets
+    apply(slots, rank, place);
+  }
+  std::erase(slots, -1);
+}
+
+}  // namespace tenon::text

@@ -1,0 +1,66 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <queue>
+#include <utility>
+#include <vector>
+
+namespace tenon::text {
+
+// The merges of a byte-pair encoding: two neighbouring slots become one. A lower rank goes first.
+class MergeTable {
+ public:
+  struct Rule {
+    int32_t left, right, merged;
+  };
+
+  MergeTable() = default;
+  // Rules in order of rank. A pair that comes twice has its last rank.
+  explicit MergeTable(std::vector<Rule> rules);
+
+  int32_t find(int32_t left, int32_t right) const;  // rank or -1
+  const Rule& rule(int32_t rank) const { return rules_[rank]; }
+  const std::vector<Rule>& rules() const { return rules_; }
+
+ private:
+  size_t bucket_of(int32_t left, int32_t right) const;
+  std::vector<Rule> rules_;
+  std::vector<int32_t> table_;  // rank or -1; open addressing
+};
+
+// Applies merges to the symbols of one piece: always the lowest rank, then the leftmost place.
+// O(n log n) at worst; keeps its memory from call to call.
+class Merger {
+ public:
+  explicit Merger(const MergeTable& table) : table_(table) {}
+  void merge(std::vector<int32_t>& slots);
+
+ private:
+  // Places where one rule may apply. They mostly come in order and are then taken in order without
+  // a heap; those that come while the bucket is being emptied go to `late`, a min-heap.
+  struct Bucket {
+    std::vector<int32_t> run;
+    size_t taken = 0;
+    std::vector<int32_t> late;
+    bool open = false, queued = false;
+    bool empty() const { return taken == run.size() && late.empty(); }
+  };
+
+  void merge_short(std::vector<int32_t>& slots);
+  void merge_long(std::vector<int32_t>& slots);
+  void link(size_t count);
+  void offer(std::vector<int32_t>& slots, int32_t place);
+  int32_t take(Bucket& bucket);
+  void apply(std::vector<int32_t>& slots, int32_t rank, int32_t place);
+
+  const MergeTable& table_;
+  std::vector<int32_t> ranks_;            // merge_short
+  std::vector<int32_t> previous_, next_;  // neighbours of each place, or -1
+  std::vector<int32_t> bucket_of_rank_;   // or -1
+  std::vector<Bucket> buckets_;
+  std::priority_queue<int32_t, std::vector<int32_t>, std::greater<>> ranks_waiting_;
+};
+
+}  // namespace tenon::text

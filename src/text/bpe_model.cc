@@ -1,0 +1,155 @@
+#include "text/bpe_model.h"
+
+#include <algorithm>
+#include <bit>
+#include <cstdio>
+#include <cstring>
+#include <functional>
+
+#include "text/unicode.h"
+
+namespace tenon::text {
+namespace {
+
+constexpr CodePoint kBasicChars = 65536;
+
+// Pieces seen in this text and their tokens: a direct-mapped table of small fixed entries, so its
+// memory is bounded and a lookup touches one cache line.
+class PieceCache {
+ public:
+  static constexpr size_t kMostKey = 30, kMostIds = 8;
+  struct alignas(64) Entry {
+    uint8_t key_size = 0, id_count = 0;
+    char key[kMostKey];
+    int32_t ids[kMostIds];
+
+    bool holds(std::string_view piece) const {
+      return key_size == piece.size() && std::memcmp(key, piece.data(), piece.size()) == 0;
+    }
+  };
+
+  explicit PieceCache(size_t text_bytes)
+      : entries_(std::bit_ceil(std::clamp<size_t>(text_bytes / 16, 16, 8192))) {}
+
+  // The entry for this piece, or null where the piece is too long for one.
+  Entry* entry(std::string_view piece) {
+    if (piece.size() > kMostKey) return nullptr;
+    return &entries_[std::hash<std::string_view>{}(piece) & (entries_.size() - 1)];
+  }
+
+  static void store(Entry& entry, std::string_view piece, const int32_t* ids, size_t count) {
+    if (count > kMostIds) return;
+    entry.key_size = static_cast<uint8_t>(piece.size());
+    std::memcpy(entry.key, piece.data(), piece.size());
+    entry.id_count = static_cast<uint8_t>(count);
+    std::copy(ids, ids + count, entry.ids);
+  }
+
+ private:
+  std::vector<Entry> entries_;
+};
+
+}  // namespace
+
+class BpeRun : public TokenModel::Run {
+ public:
+  BpeRun(const BpeModel& model, size_t text_bytes)
+      : model_(model), cache_(text_bytes), merger_(model.config_.merges) {}
+
+  void encode(std::string_view piece, std::vector<int32_t>& ids) override {
+    if (piece.empty()) return;
+    PieceCache::Entry* entry = cache_.entry(piece);
+    if (entry && entry->holds(piece)) {
+      ids.insert(ids.end(), entry->ids, entry->ids + entry->id_count);
+      return;
+    }
+    size_t begin = ids.size();
+    encode_uncached(piece, ids);
+    if (entry) PieceCache::store(*entry, piece, ids.data() + begin, ids.size() - begin);
+  }
+
+ private:
+  void encode_uncached(std::string_view piece, std::vector<int32_t>& ids) {
+    const Vocabulary& vocabulary = model_.config_.vocabulary;
+    if (model_.config_.ignore_merges && piece.size() <= kMostTokenBytes) {
+      int32_t slot = vocabulary.find(piece);
+      if (slot >= 0) return ids.push_back(vocabulary.id_of(slot));
+    }
+    spell(piece);
+    merger_.merge(slots_);
+    for (int32_t slot : slots_) ids.push_back(vocabulary.id_of(slot));
+  }
+
+  int32_t char_slot(CodePoint c, std::string_view spelled) const {
+    return c < kBasicChars ? model_.basic_char_slots_[c] : model_.config_.vocabulary.find(spelled);
+  }
+
+  // The symbols before any merge. An unknown character is held until the next known one, also
+  // across byte tokens: that is the order Hugging Face gives.
+  void spell(std::string_view piece) {
+    slots_.clear();
+    bool unk_held = false;
+    for (size_t at = 0; at < piece.size();) {
+      size_t begin = at;
+      CodePoint c = next_char(piece, at);
+      std::string_view spelled = piece.substr(begin, at - begin);
+      int32_t slot = char_slot(c, spelled);
+      if (slot >= 0) {
+        if (unk_held) slots_.push_back(model_.unk_slot_);
+        unk_held = false;
+        slots_.push_back(slot);
+      } else if (!spell_bytes(spelled) && !model_.config_.unk_token.empty()) {
+        if (model_.unk_slot_ < 0) throw missing_unk(spelled);
+        if (unk_held && !model_.config_.fuse_unk) slots_.push_back(model_.unk_slot_);
+        unk_held = true;
+      }
+    }
+    if (unk_held) slots_.push_back(model_.unk_slot_);
+  }
+
+  // Files name an unk_token that is not in the vocabulary; most never need it.
+  Error missing_unk(std::string_view spelled) const {
+    return Error(ErrorCode::BadInput,
+                 "the text has a character without a token, and unk_token is not in "
+                 "the vocabulary")
+        .at(spelled)
+        .got(model_.config_.unk_token);
+  }
+
+  bool spell_bytes(std::string_view spelled) {
+    if (!model_.config_.byte_fallback) return false;
+    for (char c : spelled) {
+      if (model_.byte_slots_[static_cast<uint8_t>(c)] < 0) return false;
+    }
+    for (char c : spelled) slots_.push_back(model_.byte_slots_[static_cast<uint8_t>(c)]);
+    return true;
+  }
+
+  const BpeModel& model_;
+  PieceCache cache_;
+  Merger merger_;
+  std::vector<int32_t> slots_;
+};
+
+BpeModel::BpeModel(BpeConfig config) : config_(std::move(config)) {
+  const Vocabulary& vocabulary = config_.vocabulary;
+  for (int byte = 0; byte < 256; ++byte) {
+    char name[8];
+    std::snprintf(name, sizeof name, "<0x%02X>", byte);
+    byte_slots_[byte] = vocabulary.find(name);
+  }
+  basic_char_slots_.assign(kBasicChars, Vocabulary::kNone);
+  for (int32_t slot = 0; slot < vocabulary.size(); ++slot) {
+    std::string_view text = vocabulary.text_of(slot);
+    size_t at = 0;
+    CodePoint c = text.empty() ? kBasicChars : next_char(text, at);
+    if (c < kBasicChars && at == text.size()) basic_char_slots_[c] = slot;
+  }
+  if (!config_.unk_token.empty()) unk_slot_ = vocabulary.find(config_.unk_token);
+}
+
+std::unique_ptr<TokenModel::Run> BpeModel::make_run(size_t text_bytes) const {
+  return std::make_unique<BpeRun>(*this, text_bytes);
+}
+
+}  // namespace tenon::text
