@@ -1,0 +1,42 @@
+#pragma once
+
+#include <cstddef>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "ir/graph.h"
+#include "tensor/dtype.h"
+
+namespace tenon::passes {
+
+struct PassOptions {
+  DType precision = DType::F32;       // of weights, matmul activations and KV caches: f32, bf16, f16
+  std::vector<std::string> disabled;  // names of passes to leave out
+};
+
+struct PassReport {
+  std::string name;
+  size_t changes = 0;
+  double seconds = 0;
+};
+
+// One graph -> graph step. `run` returns how many places it changed; a second run changes none.
+struct Pass {
+  std::string_view name;
+  std::string_view what;  // one line for people
+  size_t (*run)(ir::Graph& graph, const PassOptions& options) = nullptr;
+};
+
+// Every pass in the order it runs. A pass that stands twice runs twice.
+std::span<const Pass> pass_list();
+
+// Runs the list; the graph is verified after each pass. Throws ErrorCode::Usage where `disabled`
+// names no pass or the precision is none of those above.
+//
+// Names after fusion: the first name of a value says what it holds; further names are aliases or
+// values that fusion removed, kept so that they can be found.
+std::vector<PassReport> run_passes(ir::Graph& graph, const PassOptions& options);
+
+}  // namespace tenon::passes
