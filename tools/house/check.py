@@ -1,0 +1,243 @@
+#!/usr/bin/env python3
+"""The phases of ./check. Started by the script of that name, which installs the packages first."""
+
+import argparse
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import headers
+import results
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+CORES = len(os.sched_getaffinity(0))
+FORMATTED = ("*.cc", "*.h", "*.hpp", "*.cu", "*.cuh")
+FUZZ_SECONDS = 60
+
+
+@dataclass
+class Phase:
+    name: str
+    outcome: str  # passed, failed, skipped
+    seconds: float
+    note: str = ""
+
+
+@dataclass
+class Run:
+    build: Path
+    phases: list = field(default_factory=list)
+    counts: results.Counts = field(default_factory=results.Counts)
+
+    def phase(self, name, work):
+        """Runs work() -> (outcome, note) and records it."""
+        print(f"\n=== {name}", flush=True)
+        start = time.monotonic()
+        outcome, note = work()
+        self.phases.append(Phase(name, outcome, time.monotonic() - start, note))
+        if outcome == "skipped":
+            print(f"skip {name}: {note}")
+        return outcome
+
+    def passed(self, name):
+        return any(p.name == name and p.outcome == "passed" for p in self.phases)
+
+
+def call(command, **options):
+    print("$", " ".join(str(word) for word in command), flush=True)
+    return subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, **options).returncode
+
+
+def outcome_of(code, note=""):
+    return ("passed", note) if code == 0 else ("failed", note or f"exit code {code}")
+
+
+def tracked_cpp():
+    listed = subprocess.run(["git", "-c", f"safe.directory={ROOT}", "ls-files", "-z", "--", *FORMATTED],
+                            cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    names = [name for name in listed.stdout.split("\0") if name]
+    if listed.returncode != 0:  # a source archive: everything in it
+        names = [str(p.relative_to(ROOT)) for folder in ("src", "include", "tests", "bench", "fuzz")
+                 for pattern in FORMATTED for p in (ROOT / folder).rglob(pattern)]
+    return sorted(name for name in names if (ROOT / name).exists())
+
+
+def check_format():
+    names = tracked_cpp()
+    if not names:
+        return "failed", "found no C++ file"
+    half = -(-len(names) // CORES)
+    batches = [names[i:i + half] for i in range(0, len(names), half)]
+    running = [subprocess.Popen(["clang-format-14", "--dry-run", "-Werror", "--ferror-limit=1", *batch],
+                                cwd=ROOT, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+               for batch in batches]
+    output = [process.communicate()[1] for process in running]
+    if not any(process.returncode for process in running):
+        return "passed", f"{len(names)} files"
+    bad = sorted({line.split(":")[0] for text in output for line in text.splitlines()
+                  if ": error:" in line or ": warning:" in line})
+    if not bad:
+        print("".join(output))
+        return "failed", "clang-format-14 did not run"
+    print("not formatted:", *bad, sep="\n  ")
+    print("fix: clang-format-14 -i", *bad)
+    return "failed", f"{len(bad)} of {len(names)} files"
+
+
+def check_script(*command):
+    return outcome_of(call([sys.executable, *command]))
+
+
+def check_architecture():
+    codes = [call([sys.executable, f"tests/arch/{name}.py"]) for name in ("architecture", "self_test")]
+    return outcome_of(max(codes), "" if any(codes) else "rooms, libraries, documents, self-test")
+
+
+def check_headers(run):
+    bad, compiled, known = headers.check(ROOT, run.build, CORES)
+    note = f"{compiled} compiled alone, {known} unchanged"
+    return ("failed", f"{bad} do not compile alone") if bad else ("passed", note)
+
+
+def configure(preset, build):
+    return outcome_of(call(["cmake", "--preset", preset, "-B", str(build)], stdout=subprocess.DEVNULL))
+
+
+def build_all(build):
+    # -k 0: go on after an error, so that one run shows them all.
+    return outcome_of(call(["cmake", "--build", str(build), "-j", str(CORES), "--target", "all", "all_tests",
+                            "--", "-k", "0"]))
+
+
+def run_tests(run, build, prefix=()):
+    folder = build / "results"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    environment = os.environ | {"GTEST_OUTPUT": f"xml:{folder}/", "GTEST_COLOR": "no"}
+    code = call([*prefix, "ctest", "--test-dir", str(build), "-j", "2", "--output-on-failure", "--timeout", "900",
+                 "--no-tests=error", "-LE", "house", "--output-junit", str(folder / "ctest.xml")],
+                env=environment)
+    counts = results.collect(folder)
+    for reason in counts.skip_reasons:
+        print("skip", reason)
+    if code and not counts.failed:
+        counts.failed += 1  # ctest itself failed: that must show in the sum
+    run.counts.add(counts)
+    return outcome_of(code, str(counts))
+
+
+def phases_of_a_build(run, preset, name, prefix=(), build=None):
+    build = build or run.build.parent / preset
+    if run.phase(f"configure{name}", lambda: configure(preset, build)) == "passed":
+        run.phase(f"build{name}", lambda: build_all(build))
+        if run.passed(f"build{name}"):
+            run.phase(f"tests{name}", lambda: run_tests(run, build, prefix))
+            return build
+    run.phase(f"tests{name}", lambda: ("failed", "not run: the build failed"))
+    return None
+
+
+def presets():
+    return {p["name"] for p in json.loads((ROOT / "CMakePresets.json").read_text())["configurePresets"]}
+
+
+def extra_reason(kind):
+    """Why this machine or tree cannot run the extra build; '' when it can."""
+    if kind == "cuda" and not shutil.which("nvcc") and not Path("/usr/local/cuda/bin/nvcc").exists():
+        return "no CUDA toolkit"
+    if kind == "fuzz" and not shutil.which("clang++"):
+        return "no clang++ (libFuzzer)"
+    if kind not in presets():
+        return f"no preset {kind} in CMakePresets.json yet"
+    return ""
+
+
+def run_fuzzers(build):
+    targets = sorted((build / "bin").glob("fuzz_*"))
+    bad = 0
+    for target in targets:
+        seeds = ROOT / "fuzz" / "corpus" / target.name.removeprefix("fuzz_")
+        corpus = build / "corpus" / target.name
+        corpus.mkdir(parents=True, exist_ok=True)
+        bad += call([target, f"-max_total_time={FUZZ_SECONDS}", "-print_final_stats=1", corpus,
+                     *([seeds] if seeds.exists() else [])]) != 0
+    return ("failed", f"{bad} found something") if bad else ("passed", f"{len(targets)} fuzzers")
+
+
+def extra(run, kind):
+    reason = extra_reason(kind)
+    if reason:
+        run.phase(kind, lambda: ("skipped", reason))
+        print(f"skipped: {reason}")
+        return
+    # gcc 12's thread sanitizer does not know the address layout of newer kernels.
+    fixed_layout = ("setarch", platform.machine(), "-R")
+    prefix = fixed_layout if kind == "tsan" and shutil.which("setarch") else ()
+    build = phases_of_a_build(run, kind, f" {kind}", prefix)
+    if kind == "fuzz" and build:
+        run.phase("fuzz", lambda: run_fuzzers(build))
+
+
+def summary(run):
+    print("\n" + "-" * 78)
+    for phase in run.phases:
+        minutes, seconds = divmod(phase.seconds, 60)
+        print(f"{phase.name:18} {phase.outcome:8} {minutes:3.0f}:{seconds:04.1f}  {phase.note}")
+    total = sum(p.seconds for p in run.phases)
+    print(f"{'total':27} {total // 60:3.0f}:{total % 60:04.1f}")
+    print("-" * 78)
+    # A tests phase counts through its tests; every other phase counts as one.
+    for phase in run.phases:
+        if not phase.name.startswith("tests") or phase.note.startswith("not run"):
+            setattr(run.counts, phase.outcome, getattr(run.counts, phase.outcome) + 1)
+    print(run.counts)
+    return 1 if run.counts.failed or any(p.outcome == "failed" for p in run.phases) else 0
+
+
+def parse():
+    parser = argparse.ArgumentParser(
+        prog="check", description="Format, architecture, budgets, headers, build, all CPU tests.")
+    for kind, text in (("asan", "address and undefined-behaviour sanitizers"), ("tsan", "thread sanitizer"),
+                       ("fuzz", f"each fuzzer for {FUZZ_SECONDS} s"), ("cuda", "the CUDA build and tests")):
+        parser.add_argument(f"--{kind}", action="store_true", help=f"add: {text}")
+    parser.add_argument("--only", choices=["format", "arch", "budgets", "headers", "tests"],
+                        help="run this phase alone (tests: configure and build, too)")
+    parser.add_argument("--strict", action="store_true", help="enforce the test ratio in budgets")
+    parser.add_argument("--no-install", action="store_true", help="do not look at the Debian packages")
+    parser.add_argument("--build-dir", type=Path, default=ROOT / "build" / "release",
+                        help="where to build (default: build/release)")
+    return parser.parse_args()
+
+
+def main():
+    options = parse()
+    run = Run(build=options.build_dir.resolve())
+    wanted = [options.only] if options.only else ["format", "arch", "budgets", "headers", "tests"]
+    cheap = {
+        "format": check_format,
+        "arch": check_architecture,
+        "budgets": lambda: check_script("tests/arch/budgets.py", *(["--strict"] if options.strict else [])),
+        "headers": lambda: check_headers(run),
+    }
+    for name, work in cheap.items():
+        if name in wanted:
+            run.phase(name, work)
+    if "tests" in wanted:
+        phases_of_a_build(run, "release", "", build=run.build)
+    for kind in ("asan", "tsan", "fuzz", "cuda"):
+        if getattr(options, kind):
+            extra(run, kind)
+    return summary(run)
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -1,0 +1,61 @@
+"""Compiles each changed header alone, so that no header leans on what its reader included before."""
+
+import hashlib
+import os
+import re
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+COMMAND = ["g++", "-std=c++20", "-fsyntax-only", "-Wall", "-Wextra", "-Werror", "-Wno-maybe-uninitialized"]
+# Headers of sources that are compiled once per instruction set.
+SIMD = ["-DTENON_ISA=header_check", "-mavx2", "-mfma", "-mf16c", "-mbmi2"]
+AVX512 = ["-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl"]
+
+
+def flags(path):
+    extra = SIMD if "/simd/" in path else []
+    return extra + (AVX512 if "512" in os.path.basename(path) else [])
+
+
+def digest(root, path, known):
+    """Of a header with all headers of ours that it reaches."""
+    if path not in known:
+        known[path] = ""
+        text = (root / path).read_text(encoding="utf-8", errors="replace")
+        total = hashlib.sha256(" ".join(COMMAND + flags(path)).encode() + text.encode())
+        for used in re.findall(r'^\s*#\s*include\s*"([^"]+)"', text, re.M):
+            for folder in ("src/", "include/"):
+                if (root / folder / used).exists():
+                    total.update(digest(root, folder + used, known).encode())
+        known[path] = total.hexdigest()
+    return known[path]
+
+
+def compiles(root, path):
+    language = "c" if path.startswith("include/") and path.endswith(".h") else "c++"
+    command = ["gcc", "-std=c11", "-fsyntax-only", "-Wall", "-Wextra", "-Werror"] if language == "c" else COMMAND
+    run = subprocess.run([*command, *flags(path), "-Isrc", "-Iinclude", "-x", language, "-"],
+                         input=f'#include "{path.split("/", 1)[1]}"\n', cwd=root, capture_output=True, text=True)
+    return path, run.returncode == 0, run.stderr
+
+
+def check(root, build, cores):
+    """(headers that fail, headers compiled, headers known to be good)"""
+    stamps = Path(build) / "headers_checked.txt"
+    good = set(stamps.read_text().split()) if stamps.exists() else set()
+    paths = sorted(str(p.relative_to(root)) for folder in ("src", "include")
+                   for suffix in ("*.h", "*.hpp") for p in (root / folder).rglob(suffix)
+                   if "backends/cuda" not in str(p))
+    known = {}
+    now = {path: digest(root, path, known) for path in paths}
+    todo = [path for path in paths if now[path] not in good]
+    bad = set()
+    with ThreadPoolExecutor(cores) as pool:
+        for path, ok, errors in pool.map(lambda path: compiles(root, path), todo):
+            if not ok:
+                bad.add(path)
+                print(f"{path} does not compile alone:\n{errors}")
+    stamps.parent.mkdir(parents=True, exist_ok=True)
+    stamps.write_text("\n".join(now[path] for path in paths if path not in bad) + "\n")
+    return len(bad), len(todo), len(paths) - len(todo)

@@ -1,0 +1,32 @@
+# Sourced by check and try: `need_packages` returns 0 when every package of packages.txt is there,
+# installs what is missing as root or with sudo, else prints the apt line and returns 2.
+need_packages() {
+  local here list missing
+  here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+  list=$(sed -e 's/#.*//' "$here/packages.txt" | awk 'NF {print $1}')
+  if ! command -v dpkg-query >/dev/null; then
+    echo "packages: not a Debian system; CMake will name what it misses (list: tools/house/packages.txt)"
+    return 0
+  fi
+  missing=$(comm -23 <(sort -u <<<"$list") <(
+    dpkg-query -W -f='${db:Status-Status} ${Package}\n' 2>/dev/null | awk '$1 == "installed" {print $2}' | sort -u))
+  [ -z "$missing" ] && return 0
+  local as_root=()
+  if [ "$(id -u)" -ne 0 ]; then
+    if sudo -n true 2>/dev/null; then
+      as_root=(sudo -n)
+    else
+      echo "Missing packages. Run this, then start again:"
+      echo "  sudo apt-get install -y --no-install-recommends" $missing
+      return 2
+    fi
+  fi
+  echo "Installing:" $missing
+  "${as_root[@]}" apt-get update -qq </dev/null >/dev/null || true  # the lists at hand may do
+  if ! "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
+    apt-get install -y -qq --no-install-recommends $missing </dev/null; then
+    echo "apt-get could not install them. The line was:"
+    echo "  apt-get install -y --no-install-recommends" $missing
+    return 2
+  fi
+}
