@@ -1,0 +1,339 @@
+#include "conformance.h"
+
+#include <gtest/gtest.h>
+
+#include <bit>
+#include <cmath>
+#include <cstdio>
+#include <cstring>
+
+#include "backends/reference/access.h"
+#include "backends/reference/impl_list.h"
+#include "ops/op_list.h"
+#include "tolerance.h"
+#if __has_include("backends/cpu/impl_list.h")
+#include "backends/cpu/impl_list.h"
+#define TENON_HAS_CPU_LIST 1
+#endif
+
+namespace tenon::conformance {
+namespace {
+
+using Problems = std::vector<std::string>;
+
+// The types of the outputs by the op's own shape rule, for actual extents or for the bucket's.
+std::vector<ValueType> infer_outputs(std::string_view op, const Case& test_case, bool bucket) {
+  std::vector<ValueType> types;
+  std::vector<const ValueType*> pointers;
+  for (const Operand& input : test_case.inputs) {
+    types.push_back({input.view.dtype, to_shape(bucket ? input.bucket : input.view.extents), {}});
+  }
+  for (size_t i = 0; i < types.size(); ++i) {
+    pointers.push_back(test_case.inputs[i].present ? &types[i] : nullptr);
+  }
+  ops::InferContext context(test_case.attributes, pointers, {}, test_case.output_count);
+  ops::builtin_catalogue().at(op).infer(context);
+  return context.outputs();
+}
+
+const ops::Implementation& reference_of(std::string_view op) {
+  for (const ops::Implementation* candidate : reference::implementations()) {
+    if (candidate->op == op) return *candidate;
+  }
+  throw Error(ErrorCode::Internal, "op without a reference").got(op);
+}
+
+std::shared_ptr<const void> prepare(const ops::Implementation& implementation,
+                                    const ops::OpDesc& desc) {
+  return implementation.prepare ? implementation.prepare(desc) : nullptr;
+}
+
+Tensor make_f64(const TensorView& from) {
+  Tensor result = Tensor::make(DType::F64, from.extents);
+  std::vector<double> values = values_of(from);
+  std::copy(values.begin(), values.end(), result.as<double>());
+  return result;
+}
+
+// Everything one call touches.
+struct Call {
+  std::vector<GuardedBuffer> outputs;
+  std::vector<TensorView> output_views;
+  std::vector<GuardedBuffer> states;
+  std::vector<TensorView> input_views;
+  GuardedBuffer workspace{0, GuardedBuffer::kWriteGuard, GuardedBuffer::kNanByte};
+};
+
+Call make_call(const ops::Implementation& implementation, const Suite& suite, const Case& test_case,
+               const ops::OpDesc& desc, std::byte poison) {
+  Call call;
+  for (const ValueType& type : infer_outputs(suite.op, test_case, false)) {
+    Extents extents = evaluate(type.shape, {});
+    int64_t bytes = dtype_bytes(type.dtype, extents.count());
+    call.outputs.emplace_back(bytes, GuardedBuffer::kWriteGuard, poison);
+    call.output_views.emplace_back(call.outputs.back().data(), type.dtype, extents);
+  }
+  for (const Operand& input : test_case.inputs) {
+    call.input_views.push_back(input.view);
+    if (!input.state) continue;
+    call.states.push_back(input.buffer.copy());
+    call.input_views.back().data = call.states.back().data();
+  }
+  int64_t bytes = implementation.workspace_bytes ? implementation.workspace_bytes(desc) : 0;
+  call.workspace = GuardedBuffer(bytes, GuardedBuffer::kWriteGuard, poison);
+  return call;
+}
+
+Problems guard_problems(const Call& call) {
+  Problems problems;
+  for (size_t i = 0; i < call.outputs.size(); ++i) {
+    if (!call.outputs[i].guards_intact()) {
+      problems.push_back("wrote outside output " + std::to_string(i));
+    }
+  }
+  for (const GuardedBuffer& state : call.states) {
+    if (!state.guards_intact()) problems.push_back("wrote outside the state");
+  }
+  if (!call.workspace.guards_intact()) problems.push_back("wrote outside the workspace");
+  return problems;
+}
+
+// "" where `got` is an allowed result, else what is wrong.
+std::string problem_of(DType dtype, double got, double exact, double bound) {
+  char text[160];
+  if (bound == 0) {
+    double rounded = 0;
+    TensorView cell(&rounded, dtype, {});
+    reference::store(cell, 0, exact);
+    rounded = reference::load(cell, 0);
+    if (got == rounded || (std::isnan(got) && std::isnan(rounded))) return "";
+    std::snprintf(text, sizeof text, "got %.9g, must be %.9g", got, rounded);
+    return text;
+  }
+  if (!std::isfinite(exact)) {
+    if (got == exact || (std::isnan(got) && std::isnan(exact))) return "";
+    std::snprintf(text, sizeof text, "got %.9g, exact %.9g", got, exact);
+    return text;
+  }
+  bound = bound * kSlack + kSmallestNormal;
+  double allowed = bound + half_ulp(dtype, std::fabs(exact) + bound);
+  double error = std::fabs(got - exact);
+  if (error <= allowed) return "";
+  // Rounding may overflow a 16-bit type.
+  double largest = 0;
+  TensorView cell(&largest, dtype, {});
+  reference::store(cell, 0, std::copysign(std::fabs(exact) + bound, exact));
+  if (std::isinf(got) && reference::load(cell, 0) == got) return "";
+  std::snprintf(text, sizeof text, "got %.9g, exact %.9g, error %.3g, allowed %.3g", got, exact,
+                error, allowed);
+  return text;
+}
+
+Problems compare(const std::string& what, const TensorView& got_view, const Tensor& exact,
+                 const std::vector<double>& bounds) {
+  std::vector<double> got = values_of(got_view);
+  TENON_CHECK(bounds.size() == got.size() && exact.count() == got_view.count());
+  std::string first;
+  size_t wrong = 0;
+  for (size_t i = 0; i < got.size(); ++i) {
+    std::string problem = problem_of(got_view.dtype, got[i], exact.as<double>()[i], bounds[i]);
+    if (problem.empty()) continue;
+    if (wrong++ == 0) first = " element " + std::to_string(i) + ": " + problem;
+  }
+  if (wrong == 0) return {};
+  return {what + first + " (" + std::to_string(wrong) + " of " + std::to_string(got.size()) +
+          " wrong)"};
+}
+
+// Elements the reference left alone must keep their bits; the others are compared.
+Problems compare_state(const Operand& before, const TensorView& after, const Exact& exact,
+                       const std::vector<double>& bounds) {
+  int64_t element = dtype_bits(after.dtype) / 8;
+  std::vector<double> got = values_of(after);
+  for (int64_t i = 0; i < after.count(); ++i) {
+    const double *was = exact.state_before.as<double>() + i,
+                 *is = exact.state_after.as<double>() + i;
+    if (std::memcmp(was, is, sizeof(double)) != 0) {
+      std::string problem = problem_of(after.dtype, got[i], *is, bounds[i]);
+      if (!problem.empty()) return {"state element " + std::to_string(i) + ": " + problem};
+    } else if (std::memcmp(before.view.as<std::byte>() + i * element,
+                           after.as<std::byte>() + i * element, element) != 0) {
+      return {"state element " + std::to_string(i) + " was changed and must not be"};
+    }
+  }
+  return {};
+}
+
+Problems compare_results(const Suite& suite, const Case& test_case, const Exact& exact,
+                         const Call& call) {
+  if (suite.check) return suite.check(test_case, call.output_views);
+  Problems problems;
+  Bounds bounds = suite.bounds(test_case, exact);
+  for (size_t i = 0; i < exact.outputs.size(); ++i) {
+    Problems found =
+        compare("output " + std::to_string(i), call.output_views[i], exact.outputs[i], bounds[i]);
+    problems.insert(problems.end(), found.begin(), found.end());
+  }
+  if (exact.state_index >= 0) {
+    Problems found = compare_state(test_case.inputs[exact.state_index],
+                                   call.input_views[exact.state_index], exact, bounds.back());
+    problems.insert(problems.end(), found.begin(), found.end());
+  }
+  return problems;
+}
+
+bool same_results(const Call& a, const Call& b) {
+  for (size_t i = 0; i < a.outputs.size(); ++i) {
+    if (!a.outputs[i].same_bytes(b.outputs[i])) return false;
+  }
+  for (size_t i = 0; i < a.states.size(); ++i) {
+    if (!a.states[i].same_bytes(b.states[i])) return false;
+  }
+  return true;
+}
+
+void run_call(const ops::Implementation& implementation, Call& call, const void* prepared) {
+  implementation.run({.inputs = call.input_views,
+                      .outputs = call.output_views,
+                      .prepared = prepared,
+                      .workspace = call.workspace.payload(),
+                      .stream = nullptr});
+}
+
+void print_skips(std::string_view name,
+                 const std::map<std::string, std::vector<std::string>>& skips) {
+  for (const auto& [reason, cases] : skips) {
+    std::string names;
+    for (size_t i = 0; i < cases.size() && i < 4; ++i) names += (i ? ", " : "") + cases[i];
+    if (cases.size() > 4) names += ", and " + std::to_string(cases.size() - 4) + " more";
+    std::printf("skip %.*s %s: %s\n", static_cast<int>(name.size()), name.data(), names.c_str(),
+                reason.c_str());
+  }
+}
+
+}  // namespace
+
+ops::OpDesc describe(std::string_view op, const Case& test_case) {
+  ops::OpDesc desc;
+  desc.op = op;
+  desc.attributes = &test_case.attributes;
+  for (const Operand& input : test_case.inputs) {
+    desc.inputs.push_back({input.present, input.view.dtype, input.bucket, nullptr});
+  }
+  for (const ValueType& type : infer_outputs(op, test_case, true)) {
+    desc.outputs.push_back({true, type.dtype, evaluate(type.shape, {}), nullptr});
+  }
+  return desc;
+}
+
+Exact compute_exact(std::string_view op, const Case& test_case) {
+  const ops::Implementation& reference = reference_of(op);
+  Exact exact;
+  std::vector<TensorView> inputs, outputs;
+  for (size_t i = 0; i < test_case.inputs.size(); ++i) {
+    const Operand& input = test_case.inputs[i];
+    inputs.push_back(input.view);
+    if (!input.state) continue;
+    TENON_CHECK(exact.state_index < 0);
+    exact.state_index = static_cast<int>(i);
+    exact.state_before = make_f64(input.view);
+    exact.state_after = make_f64(input.view);
+    inputs.back() = exact.state_after;
+  }
+  for (const ValueType& type : infer_outputs(op, test_case, false)) {
+    DType dtype = is_float(type.dtype) ? DType::F64 : type.dtype;
+    exact.outputs.push_back(Tensor::make(dtype, evaluate(type.shape, {})));
+    outputs.push_back(exact.outputs.back());
+  }
+  ops::OpDesc desc = describe(op, test_case);
+  std::shared_ptr<const void> prepared = prepare(reference, desc);
+  reference.run({.inputs = inputs,
+                 .outputs = outputs,
+                 .prepared = prepared.get(),
+                 .workspace = {},
+                 .stream = nullptr});
+  return exact;
+}
+
+Bounds zero_bounds(const Case&, const Exact& exact) {
+  Bounds bounds;
+  for (const Tensor& output : exact.outputs) bounds.emplace_back(output.count(), 0.0);
+  if (exact.state_index >= 0) bounds.emplace_back(exact.state_after.count(), 0.0);
+  return bounds;
+}
+
+std::vector<std::string> run_case(const ops::Implementation& implementation, const Suite& suite,
+                                  const Case& test_case, const Exact& exact) {
+  ops::OpDesc desc = describe(suite.op, test_case);
+  std::vector<GuardedBuffer> inputs_before;
+  for (const Operand& input : test_case.inputs) inputs_before.push_back(input.buffer.copy());
+  try {
+    std::shared_ptr<const void> prepared = prepare(implementation, desc);
+    Call call = make_call(implementation, suite, test_case, desc, GuardedBuffer::kNanByte);
+    run_call(implementation, call, prepared.get());
+    Problems problems = guard_problems(call);
+    for (size_t i = 0; i < inputs_before.size(); ++i) {
+      const GuardedBuffer& now = test_case.inputs[i].buffer;
+      if (!now.same_bytes(inputs_before[i]) || !now.guards_intact()) {
+        problems.push_back("changed input " + std::to_string(i));
+      }
+    }
+    Problems wrong = compare_results(suite, test_case, exact, call);
+    problems.insert(problems.end(), wrong.begin(), wrong.end());
+
+    Call again = make_call(implementation, suite, test_case, desc, std::byte{0x55});
+    run_call(implementation, again, prepared.get());
+    if (!same_results(call, again)) problems.push_back("a second run gives other bits");
+    return problems;
+  } catch (const Error& error) {
+    return {std::string("threw ") + error.what()};
+  }
+}
+
+void run_suite(const Suite& suite) {
+  std::vector<Exact> exacts;
+  for (const Case& test_case : suite.cases) exacts.push_back(compute_exact(suite.op, test_case));
+  for (const ops::Implementation* implementation : all_implementations()) {
+    if (implementation->op != suite.op) continue;
+    Count& count = counts()[std::string(implementation->name)];
+    std::map<std::string, std::vector<std::string>> skips;
+    for (size_t i = 0; i < suite.cases.size(); ++i) {
+      const Case& test_case = suite.cases[i];
+      ops::Support support = implementation->supports(describe(suite.op, test_case));
+      if (!support.ok) {
+        skips[support.reason].push_back(test_case.name);
+        ++count.skipped;
+        if (support.reason.find(kMissingHardware) == std::string::npos) {
+          count.only_missing_hardware = false;
+        }
+        continue;
+      }
+      ++count.run;
+      Problems problems = run_case(*implementation, suite, test_case, exacts[i]);
+      for (const std::string& problem : problems) {
+        ADD_FAILURE() << implementation->name << " on " << test_case.name << ": " << problem;
+      }
+      if (problems.empty()) ++count.passed;
+    }
+    print_skips(implementation->name, skips);
+  }
+}
+
+std::vector<const ops::Implementation*> all_implementations() {
+  std::vector<const ops::Implementation*> all;
+#ifdef TENON_HAS_CPU_LIST
+  for (const ops::Implementation* implementation : cpu::implementations())
+    all.push_back(implementation);
+#endif
+  for (const ops::Implementation* implementation : reference::implementations()) {
+    all.push_back(implementation);
+  }
+  return all;
+}
+
+std::map<std::string, Count>& counts() {
+  static std::map<std::string, Count> map;
+  return map;
+}
+
+}  // namespace tenon::conformance

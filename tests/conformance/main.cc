@@ -1,0 +1,54 @@
+#include <gtest/gtest.h>
+
+#include <cstdio>
+#include <set>
+
+#include "conformance.h"
+#include "ops/op_list.h"
+
+namespace tenon::conformance {
+namespace {
+
+// Prints what ran, and fails where an implementation or an op was never exercised.
+class Coverage : public ::testing::Environment {
+ public:
+  void TearDown() override {
+    std::printf("%-48s %6s %6s %7s\n", "implementation", "run", "passed", "skipped");
+    for (const ops::Implementation* implementation : all_implementations()) {
+      Count count = counts()[std::string(implementation->name)];
+      std::printf("%-48s %6d %6d %7d\n", std::string(implementation->name).c_str(), count.run,
+                  count.passed, count.skipped);
+    }
+    // Under a filter the rest is missing on purpose.
+    if (::testing::GTEST_FLAG(filter) == "*") check_all_ran();
+  }
+
+ private:
+  void check_all_ran() {
+    std::set<std::string_view> ran_ops;
+    for (const ops::Implementation* implementation : all_implementations()) {
+      Count count = counts()[std::string(implementation->name)];
+      if (count.run > 0) ran_ops.insert(implementation->op);
+      bool excused = count.skipped > 0 && count.only_missing_hardware;
+      if (count.run == 0 && excused) {
+        std::printf("skip %s: ran no case, this machine cannot\n",
+                    std::string(implementation->name).c_str());
+      } else if (count.run == 0) {
+        ADD_FAILURE() << implementation->name << " is listed but ran no case";
+      }
+    }
+    for (const ops::OpDef& op : ops::builtin_catalogue().ops()) {
+      if (!ran_ops.contains(op.name))
+        ADD_FAILURE() << "op " << op.name << " has no conformance case";
+    }
+  }
+};
+
+}  // namespace
+}  // namespace tenon::conformance
+
+int main(int argc, char** argv) {
+  ::testing::InitGoogleTest(&argc, argv);
+  ::testing::AddGlobalTestEnvironment(new tenon::conformance::Coverage);
+  return RUN_ALL_TESTS();
+}
