@@ -51,7 +51,8 @@ class Clean(Tree):
         self.write("src/ops/declared.h", "#pragma once\nnamespace tenon::device { class Stream; }\n")
         self.write("src/base/quiet.cc", '// #include "ir/graph.h"\nconst char* k = "#include <cuda.h>";\n'
                    "/*\n#include <nlohmann/json.hpp>\n*/\n")
-        self.write("src/base/guard.cc", "void f() {\n  try { g(); } catch (Error& e) { throw; }\n}\n")
+        self.write("src/base/guard.cc", "void f() {\n  try { g(); } catch (Error& e) { throw; }\n"
+                   "  try { g(); } catch (const Error& error) { note(error.what()); }\n}\n")
         self.write("include/tenon/tenon.h", "#include <stdint.h>\n")
         self.write("src/data/json.cc", "#include <nlohmann/json.hpp>\n")
         self.write("src/server/server.h", "#pragma once\n#include <boost/asio.hpp>\n")
