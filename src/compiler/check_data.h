@@ -1,0 +1,32 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "compiler/import_model.h"
+#include "tensor/tensor.h"
+
+namespace tenon::compiler {
+
+// The token sequences a gate runs, and what the original implementation answered where that is known.
+struct CheckData {
+  std::string origin;  // "built-in prompts", the file's name
+  std::vector<int32_t> ids;
+  std::vector<int32_t> seq_offsets;   // [seqs + 1]
+  std::vector<int32_t> logit_rows;    // rows whose logits are compared
+  std::optional<Tensor> logits;       // f32 [rows, vocabulary]: golden
+  std::vector<std::string> layer_names;  // golden intermediate tensors, in file order
+  std::vector<Tensor> layers;            // f32, [tokens, ...]
+  std::string origin_versions;           // golden: what computed it
+};
+
+// The plan's own check prompts: a few sentences through the tokenizer, or fixed pseudo-random ids
+// where there is none. The same model gives the same data.
+CheckData built_in_check_data(const ImportedModel& model, int64_t max_seq_len);
+// A text file: one prompt a line, or JSONL with "prompt", "article" or "ids".
+CheckData read_check_file(const std::string& path, const ImportedModel& model, int64_t max_seq_len);
+// A golden file (docs/formats: tests/golden/README.md).
+CheckData read_golden_file(const std::string& path, const ImportedModel& model);
+
+}  // namespace tenon::compiler

@@ -1,0 +1,131 @@
+#include "compiler/gate.h"
+
+#include <cmath>
+
+#include "base/error.h"
+#include "base/text.h"
+#include "compiler/check_run.h"
+#include "compiler/first_difference.h"
+#include "compiler/oracle.h"
+#include "metrics/error_stats.h"
+#include "metrics/kl_divergence.h"
+#include "runtime/session.h"
+
+namespace tenon::compiler {
+namespace {
+
+struct Comparison {
+  metrics::ErrorStats error;
+  metrics::KldStats kld;
+};
+
+Comparison compare_logits(const Tensor& got, const Tensor& reference) {
+  Comparison result;
+  size_t count = static_cast<size_t>(got.count());
+  result.error = metrics::compare({got.as<float>(), count}, {reference.as<float>(), count});
+  size_t vocabulary = static_cast<size_t>(got.view().columns());
+  metrics::KldAccumulator kld;
+  for (size_t row = 0; row < count / vocabulary; ++row) {
+    kld.add_row({got.as<float>() + row * vocabulary, vocabulary},
+                {reference.as<float>() + row * vocabulary, vocabulary});
+  }
+  result.kld = kld.finish();
+  return result;
+}
+
+data::Json to_json(const Comparison& c) {
+  data::Json json = data::Json::object();
+  json.set("rows", c.kld.rows).set("max_error", c.error.max_abs).set("mean_error", c.error.mean_abs);
+  json.set("median_error", c.error.median_abs).set("logits_rms", c.error.reference_rms);
+  json.set("max_error_over_rms", c.error.max_abs / c.error.reference_rms);
+  json.set("relative_norm", c.error.relative_norm);
+  json.set("mean_kld", c.kld.mean).set("median_kld", c.kld.median).set("p99_kld", c.kld.p99);
+  json.set("max_kld", c.kld.max).set("same_top", c.kld.same_top).set("decided_rows", c.kld.decided_rows);
+  json.set("nonfinite", c.error.nonfinite);
+  return json;
+}
+
+void hold(const Comparison& c, const GateBudget& budget, std::string_view against, GateResult& result) {
+  auto fail = [&](std::string_view what, double got, std::string_view relation, double limit) {
+    result.failures.push_back(std::string(what) + " against " + std::string(against) + " is " + format_double(got) +
+                              ", budget " + std::string(relation) + " " + format_double(limit));
+  };
+  if (c.error.nonfinite > 0) result.failures.push_back("logits against " + std::string(against) + " are not finite");
+  double error = c.error.max_abs / c.error.reference_rms;
+  if (budget.max_error_over_rms > 0 && !(error <= budget.max_error_over_rms)) {
+    fail("largest error over RMS", error, "at most", budget.max_error_over_rms);
+  }
+  if (budget.max_mean_kld > 0 && !(c.kld.mean <= budget.max_mean_kld)) {
+    fail("mean KL divergence", c.kld.mean, "at most", budget.max_mean_kld);
+  }
+  if (c.kld.decided_rows > 0 && !(c.kld.same_top >= budget.min_same_top)) {
+    fail("share of same top tokens", c.kld.same_top, "at least", budget.min_same_top);
+  }
+}
+
+DType precision_of(const plan::Plan& plan) {
+  return dtype_from_name(plan.precision.get_string("dtype", "f32")).value_or(DType::F32);
+}
+
+void name_first_bad(runtime::Session& plan, runtime::Session& oracle, const CheckData& data, GateResult& result) {
+  DType precision = precision_of(plan.plan());
+  Differences differences = find_first_difference(plan, oracle, data, precision);
+  std::string against = "the oracle";
+  // Faithful to its own import, but not to the original: the import is at fault.
+  if (differences.first_bad < 0 && !data.layers.empty()) {
+    differences = find_first_golden_difference(plan, data, precision);
+    against = "the golden tensors";
+  }
+  if (differences.first_bad < 0) return;
+  const TensorDifference& bad = differences.tensors[differences.first_bad];
+  result.first_bad = bad.name;
+  data::Json json = data::Json::object();
+  json.set("tensor", bad.name).set("against", against).set("relative_norm", bad.relative_norm);
+  json.set("nonfinite", bad.nonfinite).set("tensors_before_it", static_cast<int64_t>(differences.first_bad));
+  result.report.set("first_bad", std::move(json));
+}
+
+}  // namespace
+
+GateBudget default_budget(DType precision) {
+  if (precision == DType::F16) return {0, 1e-4, 0.995, false};
+  if (precision == DType::BF16) return {0, 1e-3, 0.99, false};
+  return {1e-4, 0, 0.995, false};
+}
+
+data::Json to_json(const GateBudget& budget) {
+  data::Json json = data::Json::object();
+  if (budget.max_error_over_rms > 0) json.set("max_error_over_rms", budget.max_error_over_rms);
+  if (budget.max_mean_kld > 0) json.set("max_mean_kld", budget.max_mean_kld);
+  json.set("min_same_top", budget.min_same_top).set("loosened", budget.loosened);
+  return json;
+}
+
+GateResult run_gate(std::shared_ptr<const plan::PlanFile> file, const LoweredPlan& oracle,
+                    const WeightSource& weights, const CheckData& data, const GateBudget& budget) {
+  GateResult result;
+  CheckpointConstants constants(weights, oracle.recipes);
+  runtime::Session oracle_session(oracle.plan, constants);
+  auto plan_session = runtime::Session::open(file);
+  Tensor reference = run_check(oracle_session, data);
+  Tensor got = run_check(*plan_session, data);
+
+  Comparison self = compare_logits(got, reference);
+  result.proof_level = data.logits ? "golden" : "self";
+  result.report.set("proof", result.proof_level).set("check_data", data.origin);
+  result.report.set("sequences", static_cast<int64_t>(data.seq_offsets.size() - 1));
+  result.report.set("tokens", static_cast<int64_t>(data.ids.size()));
+  result.report.set("budget", to_json(budget)).set("against_oracle", to_json(self));
+  hold(self, budget, "the fp32 oracle", result);
+  if (data.logits) {
+    Comparison golden = compare_logits(got, *data.logits);
+    result.report.set("against_golden", to_json(golden));
+    hold(golden, budget, "the golden logits", result);
+  }
+  result.passed = result.failures.empty();
+  if (!result.passed) name_first_bad(*plan_session, oracle_session, data, result);
+  result.report.set("passed", result.passed);
+  return result;
+}
+
+}  // namespace tenon::compiler

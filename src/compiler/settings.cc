@@ -1,0 +1,120 @@
+#include "compiler/settings.h"
+
+#include <algorithm>
+#include <map>
+
+#include "base/error.h"
+#include "compiler/version.h"
+
+namespace tenon::compiler {
+namespace {
+
+// The float type that most of the checkpoint's bytes have.
+DType stored_precision(const WeightSource& weights) {
+  std::map<DType, int64_t> bytes;
+  for (const WeightInfo& info : weights.weights()) {
+    if (is_float(info.dtype)) bytes[info.dtype] += info.bytes();
+  }
+  DType best = DType::F32;
+  int64_t most = 0;
+  for (const auto& [dtype, count] : bytes) {
+    if (count > most) {
+      best = dtype;
+      most = count;
+    }
+  }
+  return best == DType::F16 || best == DType::BF16 ? best : DType::F32;
+}
+
+void loosen(std::optional<double> wanted, double& budget, bool larger_is_looser, GateBudget& all) {
+  if (!wanted) return;
+  if (larger_is_looser ? (budget > 0 && *wanted > budget) : *wanted < budget) all.loosened = true;
+  budget = *wanted;
+}
+
+data::Json generation_of(const ImportedModel& model) {
+  data::Json generation = model.generation.is_object() ? model.generation : data::Json::object();
+  data::Json eos = data::Json::array();
+  for (int64_t id : model.model.language.eos) eos.push_back(id);
+  generation.set("eos", eos);
+  return generation;
+}
+
+data::Json provenance_of(const BuildOptions& options, const ImportedModel& model) {
+  data::Json files = data::Json::array();
+  for (const SourceFile& file : model.files) {
+    data::Json entry = data::Json::object();
+    entry.set("name", file.name).set("bytes", file.bytes).set("header_digest", file.header_digest);
+    files.push_back(entry);
+  }
+  data::Json used = data::Json::object();
+  used.set("dtype", options.dtype).set("max_batch_size", options.max_batch_size);
+  used.set("max_seq_len", options.max_seq_len).set("gate", options.gate);
+  data::Json provenance = data::Json::object();
+  provenance.set("tenon_version", kVersion).set("files", files).set("options", used);
+  provenance.set("config", model.config);
+  return provenance;
+}
+
+}  // namespace
+
+BuildSettings settle(const BuildOptions& options, const ImportedModel& model) {
+  BuildSettings settings;
+  Problems problems;
+  auto refuse = [&](std::string_view option, std::string_view what, std::string_view got, std::string_view accepted) {
+    problems.add(Error(ErrorCode::Usage, what).at(option).got(got).accepted(accepted));
+  };
+  if (options.dtype == "auto") {
+    settings.precision = stored_precision(*model.weights);
+  } else if (options.dtype == "f32" || options.dtype == "bf16" || options.dtype == "f16") {
+    settings.precision = *dtype_from_name(options.dtype);
+  } else {
+    refuse("--dtype", "unknown precision", options.dtype, "auto, f32, bf16, f16");
+  }
+  int64_t context = model.model.language.context;
+  settings.max_seq_len = options.max_seq_len == 0 ? context : options.max_seq_len;
+  if (settings.max_seq_len < 1 || settings.max_seq_len > context) {
+    refuse("--max-seq-len", "outside the model's context", std::to_string(options.max_seq_len),
+           "1 to " + std::to_string(context));
+  }
+  settings.max_batch_size = options.max_batch_size;
+  if (settings.max_batch_size < 1 || settings.max_batch_size > 65536) {
+    refuse("--max-batch-size", "out of range", std::to_string(options.max_batch_size), "1 to 65536");
+  }
+  settings.budget = default_budget(settings.precision);
+  loosen(options.max_error, settings.budget.max_error_over_rms, true, settings.budget);
+  loosen(options.max_kld, settings.budget.max_mean_kld, true, settings.budget);
+  loosen(options.min_same_top, settings.budget.min_same_top, false, settings.budget);
+  problems.throw_if_any();
+  return settings;
+}
+
+plan::Plan describe_plan(const BuildOptions& options, const BuildSettings& settings, const ImportedModel& model) {
+  const models::LanguageModelInfo& info = model.model.language;
+  plan::Plan plan;
+  plan.architecture = model.model.architecture;
+  plan.name = options.name.empty() ? model.name : options.name;
+  plan.pipeline = "llm";
+  plan.model.set("vocabulary", info.vocabulary).set("hidden", info.hidden).set("layers", info.layers);
+  plan.model.set("heads", info.heads).set("kv_heads", info.kv_heads).set("head_dim", info.head_dim);
+  plan.model.set("context", info.context);
+  if (info.bos >= 0) plan.model.set("bos", info.bos);
+  plan.model.set("max_batch_size", settings.max_batch_size).set("max_seq_len", settings.max_seq_len);
+  plan.generation = generation_of(model);
+  plan.precision.set("dtype", dtype_name(settings.precision));
+  plan.precision.set("residual_dtype", "f32").set("quantisation", "none");
+  plan.budgets = to_json(settings.budget);
+  if (!options.gate) plan.budgets.set("gate", "skipped by request");
+  plan.provenance = provenance_of(options, model);
+  if (model.tokenizer) plan.tokenizer = model.tokenizer->serialise();
+  plan.chat_template = model.chat_template;
+  return plan;
+}
+
+std::vector<plan::SymbolRange> language_symbols(const BuildSettings& settings) {
+  // A step mixes prefill and decode of all sequences, so its tokens are bounded by their product.
+  int64_t tokens = settings.max_batch_size * settings.max_seq_len;
+  return {{"tokens", 0, tokens}, {"seqs", 0, std::max<int64_t>(settings.max_batch_size, 64)}, {"rows", 0, tokens}};
+}
+
+}  // namespace tenon::compiler

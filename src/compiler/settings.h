@@ -1,0 +1,25 @@
+#pragma once
+
+#include "compiler/build.h"
+#include "compiler/gate.h"
+#include "plan/plan.h"
+
+namespace tenon::compiler {
+
+// What the options and the model settle before a graph is touched.
+struct BuildSettings {
+  DType precision = DType::F32;
+  int64_t max_batch_size = 0, max_seq_len = 0;
+  GateBudget budget;
+};
+
+// Throws ErrorCode::Usage listing every option that cannot be met.
+BuildSettings settle(const BuildOptions& options, const ImportedModel& model);
+
+// The descriptive part of a plan: everything but stages, constants and graphs.
+plan::Plan describe_plan(const BuildOptions& options, const BuildSettings& settings, const ImportedModel& model);
+
+// The ranges of the language graph's symbols.
+std::vector<plan::SymbolRange> language_symbols(const BuildSettings& settings);
+
+}  // namespace tenon::compiler
