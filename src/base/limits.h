@@ -24,6 +24,10 @@ struct Limits {
   int64_t heads = 1 << 16;
   int64_t plan_section_count = 4096;
   int64_t plan_graph_bytes = 1ll << 30;
+  int64_t plan_json_bytes = 64ll << 20;  // of one JSON section
+  int plan_json_depth = 512;
+  int region_depth = 100;
+  int ranks = 1024;
   int64_t graph_nodes = 10'000'000;
   int64_t prompt_bytes = 64ll << 20;
   int stop_strings = 64;

@@ -10,8 +10,8 @@
 
 namespace tenon::plan {
 
-// The contents of a plan file, without its weights' bytes. Data only: nothing here is ever executed.
-// docs/formats/plan.md is the written form of this header.
+// The contents of a plan file, without its weights' bytes. Data only: nothing here is ever
+// executed. docs/formats/plan.md is the written form of this header.
 
 enum class ValueRole { Input, Constant, State, Intermediate };
 
@@ -82,10 +82,10 @@ struct Evidence {
 };
 
 struct Plan {
-  std::string architecture;  // "llama"
-  std::string name;          // what people call the model
-  std::string pipeline;      // "llm", "vision", ...: who knows how to run the stages
-  data::Json model = data::Json::object();       // what the pipeline needs: vocabulary, layers, context
+  std::string architecture;                 // "llama"
+  std::string name;                         // what people call the model
+  std::string pipeline;                     // "llm", "vision", ...: who knows how to run the stages
+  data::Json model = data::Json::object();  // what the pipeline needs: vocabulary, layers, context
   data::Json generation = data::Json::object();  // sampling defaults, stop ids
   data::Json precision = data::Json::object();   // dtypes and quantisation recipe
   data::Json budgets = data::Json::object();     // the fidelity budgets the plan was held to

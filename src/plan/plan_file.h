@@ -11,8 +11,8 @@
 
 namespace tenon::plan {
 
-// A plan file opened for use. The structure is verified fully when it is opened; each 4 MiB chunk of
-// the weights against its digest before its first use. Thread-safe.
+// A plan file opened for use. The structure is verified fully when it is opened; each 4 MiB chunk
+// of the weights against its digest before its first use. Thread-safe.
 class PlanFile {
  public:
   // Throws ErrorCode::BadInput (not a plan, damaged, truncated), WrongPlan (format version), Io.
@@ -27,6 +27,11 @@ class PlanFile {
 
   // Borrows the weight's mapped bytes, after verifying the chunks they lie in.
   virtual TensorView constant(size_t index) const = 0;
+  // Verifies every chunk now, on all cores.
+  virtual void verify_all_weights() const = 0;
+  // Throws where the file was cut or rewritten since it was opened. A plan that was replaced by
+  // another (renamed over) stays valid.
+  virtual void verify_unchanged() const = 0;
 
   struct Section {
     std::string name;
@@ -41,7 +46,7 @@ class PlanFile {
 //   for (...) writer.write_constant(i, bytes);
 //   writer.finish();                          // sections, digests, sync; still a temporary file
 //   ... the gate opens writer.temporary_path() ...
-//   writer.append_evidence(evidence); writer.commit();
+//   writer.write_evidence(evidence); writer.commit();
 class PlanWriter {
  public:
   PlanWriter(std::string path, Plan plan);
@@ -50,7 +55,9 @@ class PlanWriter {
   void write_constant(size_t index, std::span<const std::byte> bytes);
   void finish();
   const std::string& temporary_path() const;
-  // Replaces the trailing evidence section; may be called after finish(), before commit().
+  // Replaces the trailing evidence section; may be called after finish(), before commit(). A
+  // PlanFile opened on the temporary before this call has changed on disk; its weights stay
+  // readable.
   void write_evidence(const Evidence& evidence);
   void commit();
 

@@ -1,0 +1,108 @@
+#include "plan/plan_json.h"
+
+#include "base/limits.h"
+#include "base/text.h"
+#include "plan/enum_names.h"
+#include "plan/json_fields.h"
+#include "plan/plan_format.h"
+
+namespace tenon::plan {
+namespace {
+
+using data::Json;
+
+Json parse(std::string_view text) {
+  return data::parse_json(text, {.most_depth = kLimits.plan_json_depth});
+}
+
+Json to_json(const Feed& feed) {
+  Json json = Json::object();
+  json.set("from_stage", feed.from_stage).set("from_value", feed.from_value);
+  json.set("to_stage", feed.to_stage).set("to_value", feed.to_value);
+  return json;
+}
+
+Json to_json(const Constant& constant) {
+  Json extents = Json::array();
+  for (int64_t extent : constant.extents) extents.push_back(extent);
+  Json json = Json::object();
+  json.set("name", constant.name).set("dtype", dtype_name(constant.dtype));
+  json.set("extents", std::move(extents));
+  json.set("offset", constant.offset).set("bytes", constant.bytes);
+  json.set("recipe", constant.recipe).set("sources", to_json_list(constant.sources));
+  return json;
+}
+
+Constant constant_from_json(const Json& json, bool strict) {
+  JsonFields fields(json, strict,
+                    {"name", "dtype", "extents", "offset", "bytes", "recipe", "sources"});
+  Constant constant;
+  constant.name = fields.text("name");
+  constant.dtype = dtype_from_text(fields.text("dtype"));
+  for (const Json& item : fields.at("extents").as_array("extents")) {
+    if (constant.extents.rank() == kMaxRank) {
+      throw Error(ErrorCode::BadInput, "rank is too high").at("extents").accepted("at most 8");
+    }
+    constant.extents.push_back(item.as_int("extents"));
+  }
+  constant.offset = fields.number("offset");
+  constant.bytes = fields.number("bytes");
+  constant.recipe = fields.text("recipe");
+  constant.sources = fields.texts("sources");
+  return constant;
+}
+
+}  // namespace
+
+std::string json_text(const Json& json, std::string_view section_name) {
+  std::string text = json.dump();
+  if (is_valid_utf8(text)) return text;
+  throw Error(ErrorCode::BadInput, "text is not UTF-8").at("section " + std::string(section_name));
+}
+
+std::string write_plan_section(const Plan& plan) {
+  Json feeds = Json::array();
+  for (const Feed& feed : plan.feeds) feeds.push_back(to_json(feed));
+  Json json = Json::object();
+  json.set("architecture", plan.architecture).set("name", plan.name);
+  json.set("pipeline", plan.pipeline).set("model", plan.model);
+  json.set("generation", plan.generation).set("precision", plan.precision);
+  json.set("budgets", plan.budgets).set("provenance", plan.provenance);
+  json.set("feeds", std::move(feeds));
+  return json_text(json, section::kPlan);
+}
+
+void read_plan_section(std::string_view text, bool strict, Plan& plan) {
+  Json json = parse(text);
+  JsonFields fields(json, strict,
+                    {"architecture", "name", "pipeline", "model", "generation", "precision",
+                     "budgets", "provenance", "feeds"});
+  plan.architecture = fields.text("architecture");
+  plan.name = fields.text("name");
+  plan.pipeline = fields.text("pipeline");
+  plan.model = fields.at("model");
+  plan.generation = fields.at("generation");
+  plan.precision = fields.at("precision");
+  plan.budgets = fields.at("budgets");
+  plan.provenance = fields.at("provenance");
+  read_items(fields.at("feeds"), "feed", [&](const Json& item) {
+    JsonFields feed(item, strict, {"from_stage", "from_value", "to_stage", "to_value"});
+    plan.feeds.push_back({feed.text("from_stage"), feed.text("from_value"), feed.text("to_stage"),
+                          feed.text("to_value")});
+  });
+}
+
+std::string write_constants_section(const std::vector<Constant>& constants) {
+  Json list = Json::array();
+  for (const Constant& constant : constants) list.push_back(to_json(constant));
+  return json_text(list, section::kConstants);
+}
+
+std::vector<Constant> read_constants_section(std::string_view text, bool strict) {
+  std::vector<Constant> constants;
+  read_items(parse(text), "constant",
+             [&](const Json& item) { constants.push_back(constant_from_json(item, strict)); });
+  return constants;
+}
+
+}  // namespace tenon::plan
