@@ -227,7 +227,7 @@ TEST(Conformance, Sample) {
       {.name = "banned", .vocab = 17, .rows = sweep_of_uniform({}, 9), .banned = 7},
       {.name = "banned_greedy", .vocab = 5, .rows = {greedy, greedy, greedy}, .banned = 4},
       {.name = "mixed", .vocab = 1031, .rows = mixed, .history = true, .banned = 3},
-      {.name = "mixed_large", .vocab = 32003, .rows = mixed, .history = true},
+      {.name = "mixed_large", .vocab = 8009, .rows = mixed, .history = true},
       {.name = "strided",
        .vocab = 257,
        .rows = mixed,
