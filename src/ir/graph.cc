@@ -1,10 +1,36 @@
 #include "ir/graph.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/error.h"
 
 namespace tenon::ir {
+namespace {
+
+void add_name(std::vector<std::string>& names, const std::string& name) {
+  if (std::find(names.begin(), names.end(), name) == names.end()) names.push_back(name);
+}
+
+void replace_reads(Node& node, ValueId from, ValueId to) {
+  std::replace(node.inputs.begin(), node.inputs.end(), from, to);
+  for (Region& region : node.regions) {
+    for (Node& inner : region.nodes) replace_reads(inner, from, to);
+    std::replace(region.outputs.begin(), region.outputs.end(), from, to);
+  }
+}
+
+}  // namespace
+
+void for_each_read(const Node& node, FunctionRef<void(ValueId)> read) {
+  for (ValueId id : node.inputs) {
+    if (id != kNone) read(id);
+  }
+  for (const Region& region : node.regions) {
+    for (const Node& inner : region.nodes) for_each_read(inner, read);
+    for (ValueId id : region.outputs) read(id);
+  }
+}
 
 ValueId Graph::new_value(Value value) {
   values_.push_back(std::move(value));
@@ -22,16 +48,17 @@ ValueId Graph::add_state(std::string name, ValueType type) {
 }
 
 ValueId Graph::add_constant(std::string name, Recipe recipe) {
-  for (size_t i = 0; i < values_.size(); ++i) {
-    Value& value = values_[i];
-    if (value.kind != ValueKind::Constant || !(*value.recipe == recipe)) continue;
-    if (std::find(value.names.begin(), value.names.end(), name) == value.names.end()) {
-      value.names.push_back(std::move(name));
-    }
-    return static_cast<ValueId>(i);
+  std::string text = recipe.to_string();
+  auto found = constants_.find(text);
+  // The index may be out of date where a caller edited the value's recipe in place.
+  if (found != constants_.end() && *value(found->second).recipe == recipe) {
+    add_name(value(found->second).names, name);
+    return found->second;
   }
   ValueType type{recipe.dtype(), to_shape(recipe.extents()), {}};
-  return new_value({ValueKind::Constant, std::move(type), {std::move(name)}, std::move(recipe), kNone});
+  ValueId id = new_value({ValueKind::Constant, std::move(type), {std::move(name)}, std::move(recipe), kNone});
+  constants_[std::move(text)] = id;
+  return id;
 }
 
 std::vector<ValueType> Graph::infer(const Node& node, size_t outputs) const {
@@ -53,7 +80,7 @@ std::vector<ValueType> Graph::infer(const Node& node, size_t outputs) const {
   }
 }
 
-std::vector<ValueId> Graph::insert_node(size_t position, const NodeSpec& spec) {
+Node Graph::make_node(const NodeSpec& spec) {
   Node node{std::string(spec.op), 1, spec.attributes, spec.inputs, {}, spec.module, {}};
   const ops::OpDef& def = catalogue_->at(node.op, node.version);
   bool variadic = !def.inputs.empty() && def.inputs.back().kind == ops::PortKind::Variadic;
@@ -62,14 +89,34 @@ std::vector<ValueId> Graph::insert_node(size_t position, const NodeSpec& spec) {
     node.outputs.push_back(new_value({ValueKind::Intermediate, std::move(type), {}, std::nullopt, kNone}));
   }
   if (!node.outputs.empty() && !spec.module.empty()) value(node.outputs[0]).names.push_back(spec.module);
+  return node;
+}
+
+std::vector<ValueId> Graph::insert_node(size_t position, const NodeSpec& spec) {
+  Node node = make_node(spec);
   std::vector<ValueId> outputs = node.outputs;
   nodes_.insert(nodes_.begin() + position, std::move(node));
-  renumber_producers();
+  users_known_ = false;
+  renumber_producers(position);
   return outputs;
 }
 
-void Graph::renumber_producers() {
-  for (size_t i = 0; i < nodes_.size(); ++i) {
+std::vector<ValueId> Graph::replace_node(NodeId id, const NodeSpec& spec) {
+  Node fresh = make_node(spec);
+  Node& old = nodes_.at(id);
+  for (ValueId output : old.outputs) values_[output].producer = kNone;
+  if (users_known_) {
+    users_.resize(values_.size());
+    for_each_read(old, [&](ValueId read) { std::erase(users_[read], id); });
+    for_each_read(fresh, [&](ValueId read) { note_use(read, id); });
+  }
+  old = std::move(fresh);
+  for (ValueId output : old.outputs) values_[output].producer = id;
+  return old.outputs;
+}
+
+void Graph::renumber_producers(size_t from) {
+  for (size_t i = from; i < nodes_.size(); ++i) {
     for (ValueId id : nodes_[i].outputs) values_[id].producer = static_cast<NodeId>(i);
   }
 }
@@ -80,13 +127,27 @@ void Graph::add_output(std::string name, ValueId id) {
   outputs_.push_back(id);
 }
 
-std::vector<NodeId> Graph::users(ValueId id) const {
-  std::vector<NodeId> found;
-  for (size_t i = 0; i < nodes_.size(); ++i) {
-    const auto& inputs = nodes_[i].inputs;
-    if (std::find(inputs.begin(), inputs.end(), id) != inputs.end()) found.push_back(static_cast<NodeId>(i));
+void Graph::know_users() const {
+  if (users_known_ && users_.size() == values_.size()) return;
+  if (!users_known_) {
+    users_.assign(values_.size(), {});
+    for (size_t i = 0; i < nodes_.size(); ++i) {
+      for_each_read(nodes_[i], [&](ValueId read) { note_use(read, static_cast<NodeId>(i)); });
+    }
   }
-  return found;
+  users_.resize(values_.size());
+  users_known_ = true;
+}
+
+void Graph::note_use(ValueId id, NodeId user) const {
+  std::vector<NodeId>& list = users_[id];
+  auto at = std::lower_bound(list.begin(), list.end(), user);
+  if (at == list.end() || *at != user) list.insert(at, user);
+}
+
+const std::vector<NodeId>& Graph::users(ValueId id) const {
+  know_users();
+  return users_.at(id);
 }
 
 bool Graph::is_output(ValueId id) const {
@@ -94,21 +155,38 @@ bool Graph::is_output(ValueId id) const {
 }
 
 void Graph::replace_uses(ValueId from, ValueId to) {
-  for (Node& node : nodes_) std::replace(node.inputs.begin(), node.inputs.end(), from, to);
+  if (from == to) return;
+  know_users();
+  for (NodeId user : std::exchange(users_[from], {})) {
+    replace_reads(nodes_[user], from, to);
+    note_use(to, user);
+  }
+  bool was_output = is_output(from);
   std::replace(outputs_.begin(), outputs_.end(), from, to);
-  for (const std::string& name : value(from).names) {
-    std::vector<std::string>& names = value(to).names;
-    if (std::find(names.begin(), names.end(), name) == names.end()) names.push_back(name);
+  std::vector<std::string>& names = value(to).names;
+  const std::vector<std::string>& inherited = value(from).names;
+  for (const std::string& name : inherited) add_name(names, name);
+  if (was_output && !inherited.empty()) {
+    auto main = std::find(names.begin(), names.end(), inherited[0]);
+    std::rotate(names.begin(), main, main + 1);
   }
 }
 
 void Graph::erase_nodes(std::vector<NodeId> ids) {
-  std::sort(ids.begin(), ids.end(), std::greater<>());
-  ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
+  if (ids.empty()) return;
+  std::vector<bool> erased(nodes_.size(), false);
   for (NodeId id : ids) {
+    erased.at(id) = true;
     for (ValueId output : nodes_[id].outputs) values_[output].producer = kNone;
-    nodes_.erase(nodes_.begin() + id);
   }
+  size_t kept = 0;
+  for (size_t i = 0; i < nodes_.size(); ++i) {
+    if (erased[i]) continue;
+    if (kept != i) nodes_[kept] = std::move(nodes_[i]);
+    ++kept;
+  }
+  nodes_.erase(nodes_.begin() + kept, nodes_.end());
+  users_known_ = false;
   renumber_producers();
 }
 
@@ -125,19 +203,20 @@ size_t Graph::erase_dead_nodes() {
       dead.push_back(i);
       continue;
     }
-    for (ValueId id : current.inputs) {
-      if (id != kNone) needed[id] = true;
-    }
+    for_each_read(current, [&](ValueId id) { needed[id] = true; });
   }
   erase_nodes(dead);
   return dead.size();
 }
 
 void Graph::infer_again() {
-  for (Node& current : nodes_) {
-    std::vector<ValueType> types = infer(current, current.outputs.size());
-    for (size_t i = 0; i < types.size(); ++i) value(current.outputs[i]).type = std::move(types[i]);
-  }
+  for (size_t i = 0; i < nodes_.size(); ++i) infer_node_again(static_cast<NodeId>(i));
+}
+
+void Graph::infer_node_again(NodeId id) {
+  const Node& current = nodes_.at(id);
+  std::vector<ValueType> types = infer(current, current.outputs.size());
+  for (size_t i = 0; i < types.size(); ++i) value(current.outputs[i]).type = std::move(types[i]);
 }
 
 }  // namespace tenon::ir

@@ -4,8 +4,10 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
+#include "base/function_ref.h"
 #include "ops/op.h"
 #include "tensor/recipe.h"
 #include "tensor/value_type.h"
@@ -44,6 +46,10 @@ struct Region {
   std::vector<Node> nodes;
 };
 
+// Calls `read` for every value the node reads, those its regions read included; a value may come
+// more than once.
+void for_each_read(const Node& node, FunctionRef<void(ValueId)> read);
+
 struct NodeSpec {
   std::string_view op;
   ops::Attributes attributes;
@@ -68,6 +74,9 @@ class Graph {
   // Appends a node; returns its outputs.
   std::vector<ValueId> add_node(const NodeSpec& spec) { return insert_node(nodes_.size(), spec); }
   std::vector<ValueId> insert_node(size_t position, const NodeSpec& spec);
+  // Puts a node in the place of another: no node moves, so a pass may do it for every match and erase
+  // what is dead once at its end. The old outputs lose their producer: send their users elsewhere.
+  std::vector<ValueId> replace_node(NodeId id, const NodeSpec& spec);
   ValueId add_node1(const NodeSpec& spec) { return add_node(spec).at(0); }
   void add_output(std::string name, ValueId value);
 
@@ -76,15 +85,21 @@ class Graph {
   Value& value(ValueId id) { return values_.at(id); }
   const std::vector<Node>& nodes() const { return nodes_; }
   const Node& node(NodeId id) const { return nodes_.at(id); }
-  Node& node(NodeId id) { return nodes_.at(id); }
+  // May change inputs, so the next users() builds its index again: not for a loop that asks users().
+  Node& node(NodeId id) {
+    users_known_ = false;
+    return nodes_.at(id);
+  }
   const std::vector<ValueId>& inputs() const { return inputs_; }
   const std::vector<ValueId>& states() const { return states_; }
   const std::vector<ValueId>& outputs() const { return outputs_; }
 
-  // The nodes that read a value, in order; a graph output is not a user.
-  std::vector<NodeId> users(ValueId id) const;
+  // The nodes that read a value, in order; a graph output is not a user. From an index made at the
+  // first question (a graph is for one thread); the reference lasts until the graph changes.
+  const std::vector<NodeId>& users(ValueId id) const;
   bool is_output(ValueId id) const;
-  // Every reader and graph output of `from` reads `to`; `to` inherits the names.
+  // Every reader and graph output of `from` reads `to`; `to` inherits the names, after its own, except
+  // that the name of a graph output stays the main one.
   void replace_uses(ValueId from, ValueId to);
   // Removes nodes (ids ascending or not); later nodes move up.
   void erase_nodes(std::vector<NodeId> ids);
@@ -92,17 +107,24 @@ class Graph {
   size_t erase_dead_nodes();
   // Types every node again, after attributes or inputs were edited in place.
   void infer_again();
+  void infer_node_again(NodeId id);
 
  private:
   std::vector<ValueType> infer(const Node& node, size_t outputs) const;
   ValueId new_value(Value value);
-  void renumber_producers();
+  Node make_node(const NodeSpec& spec);
+  void renumber_producers(size_t from = 0);
+  void know_users() const;
+  void note_use(ValueId id, NodeId user) const;
 
   std::string name_;
   const ops::Catalogue* catalogue_;
   std::vector<Value> values_;
   std::vector<Node> nodes_;
   std::vector<ValueId> inputs_, states_, outputs_;
+  std::unordered_map<std::string, ValueId> constants_;  // by the text of the recipe
+  mutable std::vector<std::vector<NodeId>> users_;      // of each value, ascending; see users_known_
+  mutable bool users_known_ = false;
 };
 
 // Throws ErrorCode::Internal naming the first broken rule: unknown ops, wrong arity, use before

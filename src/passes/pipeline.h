@@ -12,8 +12,8 @@
 namespace tenon::passes {
 
 struct PassOptions {
-  DType precision = DType::F32;       // of weights, matmul activations and KV caches: f32, bf16, f16
-  std::vector<std::string> disabled;  // names of passes to leave out
+  DType precision = DType::F32;  // of weights, matmul activations and KV caches: f32, bf16, f16
+  std::vector<std::string> disabled = {};  // names of passes to leave out
 };
 
 struct PassReport {

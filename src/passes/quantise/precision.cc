@@ -1,0 +1,217 @@
+#include <algorithm>
+#include <map>
+#include <optional>
+
+#include "ops/binary.h"
+#include "ops/cast.h"
+#include "ops/embedding.h"
+#include "ops/gather_rows.h"
+#include "ops/glu.h"
+#include "ops/kv_cache.h"
+#include "ops/layer_norm.h"
+#include "ops/linear.h"
+#include "ops/rms_norm.h"
+#include "ops/rope.h"
+#include "ops/slice.h"
+#include "ops/unary.h"
+#include "passes/passes.h"
+#include "passes/rewrite.h"
+
+namespace tenon::passes {
+namespace {
+
+bool is_any(const ir::Node& node, std::initializer_list<std::string_view> ops) {
+  return std::find(ops.begin(), ops.end(), node.op) != ops.end();
+}
+
+bool scales(const ir::Node& node) {
+  if (node.op != ops::Binary::kName) return false;
+  std::string kind = op_of<ops::Binary>(node).kind;
+  return kind == "mul" || kind == "div";
+}
+
+// Which values may be rounded: those that flow only between matmuls. The residual stream, graph
+// outputs and inputs of ops this pass does not know are not among them.
+class Flow {
+ public:
+  explicit Flow(const ir::Graph& graph)
+      : graph_(graph),
+        rounded_(graph.values().size(), false),
+        given_out_(graph.values().size(), false) {
+    // Users come later: their answers are known first.
+    for (size_t i = graph.nodes().size(); i-- > 0;) {
+      for (ir::ValueId id : graph.nodes()[i].outputs) decide(id);
+    }
+  }
+  bool may_round(ir::ValueId id) const { return rounded_[id]; }
+
+ private:
+  void decide(ir::ValueId id) {
+    bool round = !graph_.is_output(id), out = graph_.is_output(id);
+    for (ir::NodeId user : graph_.users(id)) {
+      const ir::Node& node = graph_.node(user);
+      out = out || (keeps_type(node) && given_out_[node.outputs[0]]);
+      for (size_t port = 0; port < node.inputs.size(); ++port) {
+        if (node.inputs[port] == id) round = round && takes_rounded(node, port);
+      }
+      round = round && node.regions.empty();
+    }
+    rounded_[id] = round;
+    given_out_[id] = out;
+  }
+
+  static bool keeps_type(const ir::Node& node) {
+    return is_any(node, {ops::Rope::kName, ops::RopeKvAppend::kName, ops::PagedAttention::kName});
+  }
+
+  bool takes_rounded(const ir::Node& node, size_t port) const {
+    if (node.op == ops::KvAppend::kName) return true;
+    if (scales(node)) return rounded_[node.outputs[0]];
+    if (node.op == ops::Linear::kName) return port < 2;
+    if (port != 0) return false;
+    if (node.op == ops::Glu::kName) return true;
+    // The output has the input's type and must not change a graph output.
+    if (keeps_type(node)) return !given_out_[node.outputs[0]];
+    if (node.op == ops::Cast::kName) return op_of<ops::Cast>(node).dtype != "f32";
+    return is_any(node, {ops::Unary::kName, ops::GatherRows::kName, ops::Slice::kName}) &&
+           rounded_[node.outputs[0]];
+  }
+
+  const ir::Graph& graph_;
+  std::vector<bool> rounded_, given_out_;
+};
+
+// The type for a node's first output, for ops that have a choice.
+std::optional<DType> wanted_type(const ir::Graph& graph, const ir::Node& node, const Flow& flow,
+                                 DType precision) {
+  bool chooses =
+      is_any(node, {ops::Linear::kName, ops::RmsNorm::kName, ops::LayerNorm::kName, ops::Glu::kName,
+                    ops::Unary::kName, ops::Binary::kName, ops::Embedding::kName});
+  if (!chooses) return std::nullopt;
+  ir::ValueId y = node.outputs[0];
+  if (graph.is_output(y)) return graph.value(y).type.dtype;  // the caller's interface
+  if (node.op == ops::Embedding::kName) return DType::F32;
+  if (node.op == ops::Binary::kName && !scales(node)) return DType::F32;
+  if (node.op == ops::Linear::kName && node.inputs[3] != ir::kNone) return DType::F32;
+  return flow.may_round(y) ? precision : DType::F32;
+}
+
+class Rounding {
+ public:
+  Rounding(ir::Graph& graph, DType precision) : graph_(graph), precision_(precision) {}
+
+  size_t run() {
+    std::vector<std::optional<DType>> wanted;
+    {
+      Flow flow(graph_);
+      for (const ir::Node& node : graph_.nodes()) {
+        wanted.push_back(wanted_type(graph_, node, flow, precision_));
+      }
+    }
+    size_t inserted = 0;
+    for (size_t i = 0; i < wanted.size(); ++i) {
+      ir::NodeId id = static_cast<ir::NodeId>(i + inserted);
+      round_states(id);
+      round_constants(id);
+      if (round_linear_input(id)) {
+        ++inserted;
+        ++id;
+      }
+      if (wanted[i]) set_type(id, *wanted[i]);
+      graph_.infer_node_again(id);
+    }
+    return changes_;
+  }
+
+ private:
+  void round_states(ir::NodeId id) {
+    const ir::Node& node = node_at(id);
+    if (!is_any(node,
+                {ops::KvAppend::kName, ops::RopeKvAppend::kName, ops::PagedAttention::kName})) {
+      return;
+    }
+    ValueType& cache = graph_.value(node.inputs.back()).type;
+    if (cache.quant || cache.dtype == precision_) return;
+    cache.dtype = precision_;
+    ++changes_;
+  }
+
+  // Weights of matmuls and tables become the precision; norm weights, biases and frequencies are
+  // small and stay f32, so that kernels meet one type of them.
+  void round_constants(ir::NodeId id) {
+    bool has_weight = is_any(node_at(id), {ops::Linear::kName, ops::Embedding::kName});
+    for (size_t port = 0; port < node_at(id).inputs.size(); ++port) {
+      ir::ValueId input = node_at(id).inputs[port];
+      if (input == ir::kNone) continue;
+      const ir::Value& value = graph_.value(input);
+      bool plain = value.kind == ir::ValueKind::Constant && !value.type.quant;
+      if (!plain || !is_float(value.type.dtype)) continue;
+      DType wanted = has_weight && port == 1 ? precision_ : DType::F32;
+      if (value.type.dtype == wanted) continue;
+      graph_.node(id).inputs[port] = rounded_constant(input, wanted);
+    }
+  }
+
+  ir::ValueId rounded_constant(ir::ValueId from, DType dtype) {
+    auto [entry, added] = constants_.try_emplace({from, dtype}, ir::kNone);
+    if (added) {
+      const ir::Value& value = graph_.value(from);
+      std::string name = value.names.empty() ? "constant" : value.names[0];
+      entry->second = graph_.add_constant(name, Recipe::cast(*value.recipe, dtype));
+      inherit_names(graph_, entry->second, from);
+      ++changes_;
+    }
+    return entry->second;
+  }
+
+  // A product of 16-bit weights has a 16-bit x: one cast for all linears that read the same value.
+  bool round_linear_input(ir::NodeId id) {
+    const ir::Node& node = node_at(id);
+    if (node.op != ops::Linear::kName) return false;
+    ir::ValueId x = node.inputs[0];
+    DType dtype = graph_.value(node.inputs[1]).type.dtype;
+    if (dtype_bits(dtype) != 16 || !is_float(dtype) || graph_.value(x).type.dtype == dtype) {
+      return false;
+    }
+    auto [entry, added] = casts_.try_emplace({x, dtype}, ir::kNone);
+    if (added) {
+      ops::Cast cast{std::string(dtype_name(dtype))};
+      std::string module = node.module.empty() ? "" : node.module + ".input_cast";
+      ir::NodeSpec spec{ops::Cast::kName, ops::to_attributes(cast), {x}, module};
+      entry->second = graph_.insert_node(id, spec).at(0);
+      ++changes_;
+    }
+    graph_.node(added ? id + 1 : id).inputs[0] = entry->second;
+    return added;
+  }
+
+  void set_type(ir::NodeId id, DType wanted) {
+    const ir::Node& node = node_at(id);
+    bool is_table = node.op == ops::Embedding::kName;
+    DType follows = graph_.value(node.inputs[is_table ? 1 : 0]).type.dtype;
+    const ops::Attribute* dtype = node.attributes.find("dtype");
+    std::string present = dtype ? std::get<std::string>(*dtype) : "";
+    if (ops::dtype_attribute(present, follows) == wanted) return;
+    graph_.node(id).attributes.set("dtype", dtype_attribute_for(wanted, follows));
+    ++changes_;
+  }
+
+  const ir::Node& node_at(ir::NodeId id) const { return graph_.nodes()[id]; }
+
+  ir::Graph& graph_;
+  DType precision_;
+  std::map<std::pair<ir::ValueId, DType>, ir::ValueId> constants_, casts_;
+  size_t changes_ = 0;
+};
+
+}  // namespace
+
+// Gives a graph of f32 semantics the asked precision: weights, the values between matmuls and the
+// KV caches are rounded to it; the residual stream, logits and small constants stay f32, since
+// their errors add up and they cost little. With f32, constants the checkpoint holds in 16 bits are
+// widened.
+size_t apply_precision(ir::Graph& graph, const PassOptions& options) {
+  return Rounding(graph, options.precision).run();
+}
+
+}  // namespace tenon::passes
