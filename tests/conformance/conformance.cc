@@ -11,9 +11,8 @@
 #include "backends/reference/impl_list.h"
 #include "ops/op_list.h"
 #include "tolerance.h"
-#if __has_include("backends/cpu/impl_list.h")
+#ifdef TENON_HAS_CPU_BACKEND
 #include "backends/cpu/impl_list.h"
-#define TENON_HAS_CPU_LIST 1
 #endif
 
 namespace tenon::conformance {
@@ -321,7 +320,7 @@ void run_suite(const Suite& suite) {
 
 std::vector<const ops::Implementation*> all_implementations() {
   std::vector<const ops::Implementation*> all;
-#ifdef TENON_HAS_CPU_LIST
+#ifdef TENON_HAS_CPU_BACKEND
   for (const ops::Implementation* implementation : cpu::implementations())
     all.push_back(implementation);
 #endif
