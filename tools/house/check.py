@@ -120,10 +120,11 @@ def run_tests(run, build, prefix=()):
     folder = build / "results"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    environment = os.environ | {"GTEST_OUTPUT": f"xml:{folder}/", "GTEST_COLOR": "no"}
+    # Brief: only failures are printed; the XML has every case.
+    environment = os.environ | {"GTEST_OUTPUT": f"xml:{folder}/", "GTEST_COLOR": "no", "GTEST_BRIEF": "1"}
     code = call([*prefix, "ctest", "--test-dir", str(build), "-j", "2", "--output-on-failure", "--timeout", "900",
-                 "--no-tests=error", "-LE", "house", "--output-junit", str(folder / "ctest.xml")],
-                env=environment)
+                 "--no-tests=error", "-LE", "house", "--test-output-size-passed", "100000",
+                 "--output-junit", str(folder / "ctest.xml")], env=environment)
     counts = results.collect(folder)
     for reason in counts.skip_reasons:
         print("skip", reason)

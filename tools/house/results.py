@@ -39,6 +39,11 @@ def google_test(path):
     return counts
 
 
+def skip_lines(output):
+    """What a program printed as `skip <reason>`: listed, but counted by nobody else."""
+    return [line.removeprefix("skip ") for line in output.splitlines() if line.startswith("skip ")]
+
+
 def collect(folder):
     """folder: ctest.xml (ctest --output-junit) and one XML file a GoogleTest program."""
     total = Counts()
@@ -47,6 +52,7 @@ def collect(folder):
         return total
     for case in xml.parse(junit).getroot().iter("testcase"):
         name, status = case.get("name"), case.get("status")
+        total.skip_reasons += skip_lines(case.findtext("system-out") or "")
         own = folder / f"{name}.xml"
         if own.exists() and name != "ctest":
             counts = google_test(own)
@@ -58,9 +64,12 @@ def collect(folder):
         elif status == "fail":
             total.failed += 1
         else:
-            total.skipped += 1
             reason = case.find("skipped")
-            total.skip_reasons.append(f"{name}: {reason.get('message') if reason is not None else status}")
+            text = (reason.get("message") if reason is not None else None) or status
+            missing = text.startswith(("Unable to find", "Required"))  # it was to run, and could not
+            total.failed += missing
+            total.skipped += not missing
+            total.skip_reasons.append(f"{name}: {text}")
     return total
 
 

@@ -12,7 +12,10 @@ CTEST = """<testsuite>
 <testcase name="test_base" status="run"/>
 <testcase name="test_crashed" status="fail"/>
 <testcase name="test_leaked" status="fail"/>
-<testcase name="script" status="run"/>
+<testcase name="script" status="run"><system-out>ran
+skip kernel_x: this CPU lacks AVX-512
+</system-out></testcase>
+<testcase name="unbuilt" status="notrun"><skipped message="Unable to find executable"/></testcase>
 <testcase name="script_bad" status="fail"/>
 <testcase name="script_skipped" status="notrun"><skipped message="SKIP_RETURN_CODE=77"/></testcase>
 </testsuite>"""
@@ -32,9 +35,10 @@ class Results(unittest.TestCase):
             for file, text in (("ctest", CTEST), ("test_base", BASE), ("test_leaked", LEAKED)):
                 (folder / f"{file}.xml").write_text(text)
             counts = collect(folder)
-        # test_base 1/1/2, test_crashed 0/1/0, test_leaked 1/1/0, scripts 1/1/1
-        self.assertEqual((counts.passed, counts.failed, counts.skipped), (3, 4, 3))
+        # test_base 1/1/2, test_crashed 0/1/0, test_leaked 1/1/0, scripts 1/1/1, unbuilt 0/1/0
+        self.assertEqual((counts.passed, counts.failed, counts.skipped), (3, 5, 3))
         self.assertEqual(counts.skip_reasons[0], "S.C: no AVX-512 here")
+        self.assertIn("kernel_x: this CPU lacks AVX-512", counts.skip_reasons)
 
     def test_no_results_are_no_passes(self):
         with tempfile.TemporaryDirectory() as name:
