@@ -296,11 +296,11 @@ void AtomicFile::sync() {
   if (fsync(fd_) != 0) throw io_error("cannot sync", path_);
 }
 
-void AtomicFile::commit() {
+void AtomicFile::commit_as(const std::string& path) {
   sync();
-  if (rename(temporary_.c_str(), path_.c_str()) != 0) throw io_error("cannot rename into place", path_);
+  if (rename(temporary_.c_str(), path.c_str()) != 0) throw io_error("cannot rename into place", path);
   temporary_.clear();
-  int folder = ::open(parent_of(path_).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  int folder = ::open(parent_of(path).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (folder >= 0) {
     fsync(folder);
     ::close(folder);

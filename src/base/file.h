@@ -59,7 +59,9 @@ class AtomicFile {
   int64_t size() const { return size_; }
   const std::string& temporary_path() const { return temporary_; }
   void sync();
-  void commit();
+  void commit() { commit_as(path_); }
+  // Commits under another name in the same folder; the target named at construction stays untouched.
+  void commit_as(const std::string& path);
 
  private:
   std::string path_, temporary_;

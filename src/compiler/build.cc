@@ -71,7 +71,7 @@ LoweredPlan make_plan(const BuildOptions& options, const BuildSettings& settings
     lower_stage(graph, language_symbols(settings), lowered);
   }
   ir::Graph sample = make_sample_graph(model.model.language.vocabulary, ops::builtin_catalogue());
-  lower_stage(sample, {}, lowered);
+  lower_stage(sample, sample_symbols(settings), lowered);
   return lowered;
 }
 

@@ -19,6 +19,13 @@ double rounding_floor(DType precision) {
   return 1e-5;
 }
 
+// The relative error of one rounding to the type.
+double unit_roundoff(DType precision) {
+  if (precision == DType::BF16) return 1.0 / 256;
+  if (precision == DType::F16) return 1.0 / 2048;
+  return 1e-7;
+}
+
 using Captured = std::map<std::string, Tensor>;
 
 std::string name_of(const plan::Stage& stage, size_t step, size_t output) {
@@ -45,17 +52,24 @@ TensorDifference compare(const std::string& name, const TensorView& got, const T
   return {name, stats.relative_norm, stats.nonfinite};
 }
 
-// The first tensor whose error leaps: 5 times everything before it, and above rounding.
-int first_leap(const std::vector<TensorDifference>& tensors, double floor) {
-  double worst_before = 0;
+// The first tensor whose error leaps: 5 times everything before it, and above rounding. Where none
+// does, the largest leap of at least twice: a small fault hides among roundings.
+int first_leap(const std::vector<TensorDifference>& tensors, DType precision) {
+  double worst_before = 0, largest_ratio = 2;
+  int largest = -1;
   for (size_t i = 0; i < tensors.size(); ++i) {
     const TensorDifference& tensor = tensors[i];
-    if (tensor.nonfinite > 0 || !(tensor.relative_norm <= std::max(5 * worst_before, floor))) {
+    if (tensor.nonfinite > 0 || !(tensor.relative_norm <= std::max(5 * worst_before, rounding_floor(precision)))) {
       return static_cast<int>(i);
+    }
+    double ratio = tensor.relative_norm / std::max(worst_before, unit_roundoff(precision));
+    if (ratio > largest_ratio) {
+      largest_ratio = ratio;
+      largest = static_cast<int>(i);
     }
     worst_before = std::max(worst_before, tensor.relative_norm);
   }
-  return -1;
+  return largest;
 }
 
 Differences compare_run(runtime::Session& plan, const CheckData& data, const Captured& reference, DType precision) {
@@ -68,7 +82,7 @@ Differences compare_run(runtime::Session& plan, const CheckData& data, const Cap
       differences.tensors.push_back(compare(found->first, outputs[i], found->second));
     }
   });
-  differences.first_bad = first_leap(differences.tensors, rounding_floor(precision));
+  differences.first_bad = first_leap(differences.tensors, precision);
   return differences;
 }
 

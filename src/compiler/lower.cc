@@ -80,7 +80,6 @@ void lower_stage(const ir::Graph& graph, std::vector<plan::SymbolRange> symbols,
   stage.name = graph.name();
   stage.symbols = std::move(symbols);
   std::vector<int32_t> numbers = renumber(graph);
-  std::vector<passes::Lifetime> lifetimes = passes::lifetimes(graph);
   for (size_t i = 0; i < graph.values().size(); ++i) {
     if (numbers[i] < 0) continue;
     const ir::Value& value = graph.values()[i];
@@ -89,11 +88,12 @@ void lower_stage(const ir::Graph& graph, std::vector<plan::SymbolRange> symbols,
     info.type = value.type;
     info.names = value.names;
     if (value.kind == ir::ValueKind::Constant) info.constant = add_constant(value, lowered);
-    if (value.kind == ir::ValueKind::Intermediate) {
-      info.first_step = lifetimes[i].first_step;
-      info.last_step = lifetimes[i].last_step;
-    }
     stage.values.push_back(std::move(info));
+  }
+  for (const passes::Lifetime& lifetime : passes::lifetimes(graph)) {
+    plan::ValueInfo& info = stage.values[numbers[lifetime.value]];
+    info.first_step = static_cast<int32_t>(lifetime.first_step);
+    info.last_step = static_cast<int32_t>(lifetime.last_step);
   }
   for (const ir::Node& node : graph.nodes()) {
     TENON_CHECK(node.regions.empty());

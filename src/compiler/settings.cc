@@ -4,6 +4,7 @@
 #include <map>
 
 #include "base/error.h"
+#include "base/limits.h"
 #include "compiler/version.h"
 
 namespace tenon::compiler {
@@ -112,9 +113,19 @@ plan::Plan describe_plan(const BuildOptions& options, const BuildSettings& setti
 }
 
 std::vector<plan::SymbolRange> language_symbols(const BuildSettings& settings) {
-  // A step mixes prefill and decode of all sequences, so its tokens are bounded by their product.
-  int64_t tokens = settings.max_batch_size * settings.max_seq_len;
-  return {{"tokens", 0, tokens}, {"seqs", 0, std::max<int64_t>(settings.max_batch_size, 64)}, {"rows", 0, tokens}};
+  // A step mixes prefill and decode of all sequences, so its tokens are bounded by their product. A
+  // gate runs a few more sequences than a small plan is meant to serve.
+  int64_t seqs = std::max<int64_t>(settings.max_batch_size, 64);
+  int64_t tokens = std::max<int64_t>(seqs * settings.max_seq_len, 4096);
+  return {{"tokens", 0, tokens},     {"embed_rows", 0, tokens},
+          {"seqs", 0, seqs},         {"rows", 0, tokens},
+          {"max_blocks", 1, tokens}, {"cache_blocks", 1, tokens},
+          {"block_size", 1, settings.max_seq_len}};
+}
+
+std::vector<plan::SymbolRange> sample_symbols(const BuildSettings& settings) {
+  int64_t seqs = std::max<int64_t>(settings.max_batch_size, 64);
+  return {{"rows", 0, seqs}, {"history_tokens", 0, seqs * settings.max_seq_len}};
 }
 
 }  // namespace tenon::compiler

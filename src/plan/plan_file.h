@@ -60,6 +60,9 @@ class PlanWriter {
   // readable.
   void write_evidence(const Evidence& evidence);
   void commit();
+  // Commits under another name in the same folder, leaving what stands at the target (a failed plan
+  // kept for study).
+  void commit_as(const std::string& path);
 
  private:
   struct State;

@@ -143,4 +143,9 @@ void PlanWriter::commit() {
   state_->file->commit();
 }
 
+void PlanWriter::commit_as(const std::string& path) {
+  TENON_CHECK(state_->finished);
+  state_->file->commit_as(path);
+}
+
 }  // namespace tenon::plan
