@@ -2,15 +2,11 @@
 
 #include <gtest/gtest.h>
 
-#include <bit>
-#include <cmath>
+#include <algorithm>
 #include <cstdio>
-#include <cstring>
 
-#include "backends/reference/access.h"
 #include "backends/reference/impl_list.h"
 #include "ops/op_list.h"
-#include "tolerance.h"
 #ifdef TENON_HAS_CPU_BACKEND
 #include "backends/cpu/impl_list.h"
 #endif
@@ -97,88 +93,21 @@ Problems guard_problems(const Call& call) {
   return problems;
 }
 
-// "" where `got` is an allowed result, else what is wrong.
-std::string problem_of(DType dtype, double got, double exact, double bound) {
-  char text[160];
-  if (bound == 0) {
-    double rounded = 0;
-    TensorView cell(&rounded, dtype, {});
-    reference::store(cell, 0, exact);
-    rounded = reference::load(cell, 0);
-    if (got == rounded || (std::isnan(got) && std::isnan(rounded))) return "";
-    std::snprintf(text, sizeof text, "got %.9g, must be %.9g", got, rounded);
-    return text;
-  }
-  if (!std::isfinite(exact)) {
-    if (got == exact || (std::isnan(got) && std::isnan(exact))) return "";
-    std::snprintf(text, sizeof text, "got %.9g, exact %.9g", got, exact);
-    return text;
-  }
-  bound = bound * kSlack + kSmallestNormal;
-  double allowed = bound + half_ulp(dtype, std::fabs(exact) + bound);
-  double error = std::fabs(got - exact);
-  if (error <= allowed) return "";
-  // Rounding may overflow a 16-bit type.
-  double largest = 0;
-  TensorView cell(&largest, dtype, {});
-  reference::store(cell, 0, std::copysign(std::fabs(exact) + bound, exact));
-  if (std::isinf(got) && reference::load(cell, 0) == got) return "";
-  std::snprintf(text, sizeof text, "got %.9g, exact %.9g, error %.3g, allowed %.3g", got, exact,
-                error, allowed);
-  return text;
-}
-
-Problems compare(const std::string& what, const TensorView& got_view, const Tensor& exact,
-                 const std::vector<double>& bounds) {
-  std::vector<double> got = values_of(got_view);
-  TENON_CHECK(bounds.size() == got.size() && exact.count() == got_view.count());
-  std::string first;
-  size_t wrong = 0;
-  for (size_t i = 0; i < got.size(); ++i) {
-    std::string problem = problem_of(got_view.dtype, got[i], exact.as<double>()[i], bounds[i]);
-    if (problem.empty()) continue;
-    if (wrong++ == 0) first = " element " + std::to_string(i) + ": " + problem;
-  }
-  if (wrong == 0) return {};
-  return {what + first + " (" + std::to_string(wrong) + " of " + std::to_string(got.size()) +
-          " wrong)"};
-}
-
-// Elements the reference left alone must keep their bits; the others are compared.
-Problems compare_state(const Operand& before, const TensorView& after, const Exact& exact,
-                       const std::vector<double>& bounds) {
-  int64_t element = dtype_bits(after.dtype) / 8;
-  std::vector<double> got = values_of(after);
-  for (int64_t i = 0; i < after.count(); ++i) {
-    const double *was = exact.state_before.as<double>() + i,
-                 *is = exact.state_after.as<double>() + i;
-    if (std::memcmp(was, is, sizeof(double)) != 0) {
-      std::string problem = problem_of(after.dtype, got[i], *is, bounds[i]);
-      if (!problem.empty()) return {"state element " + std::to_string(i) + ": " + problem};
-    } else if (std::memcmp(before.view.as<std::byte>() + i * element,
-                           after.as<std::byte>() + i * element, element) != 0) {
-      return {"state element " + std::to_string(i) + " was changed and must not be"};
-    }
-  }
-  return {};
-}
-
-Problems compare_results(const Suite& suite, const Case& test_case, const Exact& exact,
-                         const Call& call) {
-  if (suite.check) return suite.check(test_case, call.output_views);
-  Problems problems;
+Comparison compare_results(const Suite& suite, const Case& test_case, const Exact& exact,
+                           const Call& call) {
+  if (suite.check) return {suite.check(test_case, call.output_views), 0};
+  Comparison all;
   Bounds bounds = suite.bounds(test_case, exact);
   for (size_t i = 0; i < exact.outputs.size(); ++i) {
-    Problems found =
-        compare("output " + std::to_string(i), call.output_views[i], exact.outputs[i], bounds[i]);
-    problems.insert(problems.end(), found.begin(), found.end());
+    all.add(
+        compare("output " + std::to_string(i), call.output_views[i], exact.outputs[i], bounds[i]));
   }
   if (exact.state_index >= 0) {
-    Problems found = compare_state(test_case.inputs[exact.state_index],
-                                   call.input_views[exact.state_index], exact, bounds.back());
-    problems.insert(problems.end(), found.begin(), found.end());
+    all.add(compare_state(test_case.inputs[exact.state_index].view,
+                          call.input_views[exact.state_index], exact.state_before,
+                          exact.state_after, bounds.back()));
   }
-  return problems;
+  return all;
 }
 
 bool same_results(const Call& a, const Call& b) {
@@ -261,8 +190,8 @@ Bounds zero_bounds(const Case&, const Exact& exact) {
   return bounds;
 }
 
-std::vector<std::string> run_case(const ops::Implementation& implementation, const Suite& suite,
-                                  const Case& test_case, const Exact& exact) {
+Comparison run_case(const ops::Implementation& implementation, const Suite& suite,
+                    const Case& test_case, const Exact& exact) {
   ops::OpDesc desc = describe(suite.op, test_case);
   std::vector<GuardedBuffer> inputs_before;
   for (const Operand& input : test_case.inputs) inputs_before.push_back(input.buffer.copy());
@@ -270,22 +199,23 @@ std::vector<std::string> run_case(const ops::Implementation& implementation, con
     std::shared_ptr<const void> prepared = prepare(implementation, desc);
     Call call = make_call(implementation, suite, test_case, desc, GuardedBuffer::kNanByte);
     run_call(implementation, call, prepared.get());
-    Problems problems = guard_problems(call);
+    Comparison result{guard_problems(call), 0};
     for (size_t i = 0; i < inputs_before.size(); ++i) {
       const GuardedBuffer& now = test_case.inputs[i].buffer;
       if (!now.same_bytes(inputs_before[i]) || !now.guards_intact()) {
-        problems.push_back("changed input " + std::to_string(i));
+        result.problems.push_back("changed input " + std::to_string(i));
       }
     }
-    Problems wrong = compare_results(suite, test_case, exact, call);
-    problems.insert(problems.end(), wrong.begin(), wrong.end());
+    result.add(compare_results(suite, test_case, exact, call));
 
     Call again = make_call(implementation, suite, test_case, desc, std::byte{0x55});
     run_call(implementation, again, prepared.get());
-    if (!same_results(call, again)) problems.push_back("a second run gives other bits");
-    return problems;
+    if (!same_results(call, again)) {
+      result.problems.push_back("a second run gives other bits");
+    }
+    return result;
   } catch (const Error& error) {
-    return {std::string("threw ") + error.what()};
+    return {{std::string("threw ") + error.what()}, 0};
   }
 }
 
@@ -308,11 +238,12 @@ void run_suite(const Suite& suite) {
         continue;
       }
       ++count.run;
-      Problems problems = run_case(*implementation, suite, test_case, exacts[i]);
-      for (const std::string& problem : problems) {
+      Comparison result = run_case(*implementation, suite, test_case, exacts[i]);
+      for (const std::string& problem : result.problems) {
         ADD_FAILURE() << implementation->name << " on " << test_case.name << ": " << problem;
       }
-      if (problems.empty()) ++count.passed;
+      if (result.problems.empty()) ++count.passed;
+      count.worst_share = std::max(count.worst_share, result.worst_share);
     }
     print_skips(implementation->name, skips);
   }

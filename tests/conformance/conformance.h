@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "compare.h"
 #include "operand.h"
 #include "ops/implementation.h"
 #include "ops/op.h"
@@ -46,9 +47,9 @@ struct Suite {
   std::function<std::vector<std::string>(const Case&, std::span<const TensorView> outputs)> check;
 };
 
-// One implementation on one case: what is wrong, or nothing.
-std::vector<std::string> run_case(const ops::Implementation& implementation, const Suite& suite,
-                                  const Case& test_case, const Exact& exact);
+// One implementation on one case.
+Comparison run_case(const ops::Implementation& implementation, const Suite& suite,
+                    const Case& test_case, const Exact& exact);
 
 // Every implementation of the op on every case; problems become test failures, refusals are
 // printed.
@@ -67,6 +68,7 @@ inline constexpr std::string_view kMissingHardware = "this CPU lacks";
 struct Count {
   int run = 0, passed = 0, skipped = 0;
   bool only_missing_hardware = true;  // of the skipped
+  double worst_share = 0;             // of the derived bound, as in Comparison
 };
 // By implementation, of all suites run so far.
 std::map<std::string, Count>& counts();

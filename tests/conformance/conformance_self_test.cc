@@ -32,7 +32,7 @@ std::string problems_of(const Suite& suite, const Case& test_case, const ops::Im
   broken.workspace_bytes = workspace;
   std::string all;
   for (const std::string& problem :
-       run_case(broken, suite, test_case, compute_exact(suite.op, test_case))) {
+       run_case(broken, suite, test_case, compute_exact(suite.op, test_case)).problems) {
     all += problem + "; ";
   }
   return all;

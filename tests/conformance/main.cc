@@ -13,11 +13,12 @@ namespace {
 class Coverage : public ::testing::Environment {
  public:
   void TearDown() override {
-    std::printf("%-48s %6s %6s %7s\n", "implementation", "run", "passed", "skipped");
+    std::printf("%-48s %6s %6s %7s  %s\n", "implementation", "run", "passed", "skipped",
+                "bound used");
     for (const ops::Implementation* implementation : all_implementations()) {
       Count count = counts()[std::string(implementation->name)];
-      std::printf("%-48s %6d %6d %7d\n", std::string(implementation->name).c_str(), count.run,
-                  count.passed, count.skipped);
+      std::printf("%-48s %6d %6d %7d  %9.1f%%\n", std::string(implementation->name).c_str(),
+                  count.run, count.passed, count.skipped, 100 * count.worst_share);
     }
     // Under a filter the rest is missing on purpose.
     if (::testing::GTEST_FLAG(filter) == "*") check_all_ran();
