@@ -1,0 +1,13 @@
+#pragma once
+
+#include "ops/implementation.h"
+
+namespace tenon::cpu {
+
+// ISAs that kernels are compiled for, each with the instructions of the one before.
+enum class Isa { Avx2, Avx512, Avx512Bf16 };
+
+// yes where this CPU and its operating system run the ISA; else "this CPU lacks avx512_bf16".
+ops::Support cpu_supports(Isa isa);
+
+}  // namespace tenon::cpu

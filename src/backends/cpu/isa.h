@@ -1,0 +1,113 @@
+#pragma once
+
+#include <cstdint>
+
+#include "tensor/dtype.h"
+
+// What is compiled once per ISA: plain functions on rows of numbers, in tables. Everything that
+// knows ops, threads or errors is compiled for any CPU and calls through a table.
+namespace tenon::cpu {
+
+// Kinds of the op `unary`, in the order of ops::kUnaryKinds after None.
+enum class Activation : uint8_t {
+  None,
+  GeluErf,
+  GeluTanh,
+  QuickGelu,
+  Silu,
+  Relu,
+  Tanh,
+  Sigmoid,
+  Exp,
+  Neg
+};
+// Kinds of the op `binary`, in the order of ops::kBinaryKinds.
+enum class Arithmetic : uint8_t { Add, Sub, Mul, Div };
+
+// Rows of floats. A DType is F32, F16 or BF16; rows of that type start anywhere.
+struct RowKernels {
+  void (*load)(DType dtype, const void* from, int64_t n, float* to);
+  void (*store)(DType dtype, const float* from, int64_t n, void* to);
+  // to += from
+  void (*accumulate)(DType dtype, const void* from, int64_t n, float* to);
+  void (*activate)(Activation kind, int64_t n, float* row);
+  // to = a (kind) b
+  void (*combine)(Arithmetic kind, const float* a, const float* b, int64_t n, float* to);
+  float (*sum)(const float* row, int64_t n);
+  // Sum of (row[i] - centre)^2.
+  float (*sum_squares)(const float* row, int64_t n, float centre);
+  // to = (row - centre) * factor * weight + bias; bias may be null.
+  void (*normalise)(const float* row, int64_t n, float centre, float factor, const float* weight,
+                    const float* bias, float* to);
+  // row *= factor
+  void (*scale)(float* row, int64_t n, float factor);
+  // The largest element, NaN ignored; -infinity where there is none.
+  float (*largest)(const float* row, int64_t n);
+  // row = exp((row - centre)); returns their sum.
+  float (*exp_sum)(float* row, int64_t n, float centre);
+  // row = cap * tanh(row / cap)
+  void (*softcap)(float* row, int64_t n, float cap);
+  // Rotates pairs (a[i], b[i]) by the angle of (cosine[i], sine[i]).
+  void (*rotate)(float* a, float* b, const float* cosine, const float* sine, int64_t n);
+};
+
+// A matrix product in tiles. Numbers are in units of 4 bytes along k: one f32, or a pair of bf16.
+// A tile is C[m, columns] (+)= A[m, k] B[k, columns], m <= max_rows, `columns` fixed per ISA.
+struct GemmKernels {
+  int max_rows;
+  int columns;
+  int elements_per_unit;  // along k: 1 (f32), 2 (pairs of bf16)
+  // Writes `rows` rows of A as units, kTilePitch units apart, zero beyond the last element.
+  void (*pack_a)(DType dtype, const void* from, int64_t elements, void* to);
+  // Transposes `rows` (<= columns) rows of k-contiguous elements into B: [units, columns], zero
+  // beyond `rows` and beyond the last element. rows_from[r] is the start of row r.
+  void (*pack_b)(DType dtype, const void* const* rows_from, int64_t rows, int64_t elements,
+                 void* to);
+  // b_pitch: units between rows of B; c_pitch: floats between rows of C.
+  void (*tile)(int m, int64_t units, const void* a, const void* b, int64_t b_pitch, float* c,
+               int64_t c_pitch, bool accumulate);
+};
+// Units between two rows of A, a constant so that tile addresses need no registers; not a multiple
+// of 4 KiB, so that the rows of a tile fall into different cache sets.
+inline constexpr int64_t kTileUnits = 512;
+inline constexpr int64_t kTilePitch = kTileUnits + 16;
+
+// Products of few rows of x with weight rows read once, straight from memory.
+struct GemvKernels {
+  int max_rows;  // of x
+  // x is f32, or bf16 where this table multiplies pairs of bf16; its rows are zero padded to a
+  // multiple of kGemvPadding elements.
+  DType x_dtype;
+  // out[m * out_pitch + r] = x row m . weight row r
+  void (*run)(DType w_dtype, const void* w, int64_t w_pitch, int64_t w_rows, const void* x,
+              int64_t x_pitch, int m, int64_t k, float* out, int64_t out_pitch);
+};
+inline constexpr int64_t kGemvPadding = 64;
+
+struct AttentionKernels {
+  // sums[i, :] += sum over p of weights[i, p] * row p, i < m. values[p] is the start of row p.
+  void (*weigh_rows)(DType dtype, const void* const* values, int64_t count, int64_t columns,
+                     int64_t m, const float* weights, int64_t weights_pitch, float* sums,
+                     int64_t sums_pitch);
+};
+
+#if defined(__x86_64__)
+namespace avx2 {
+extern const RowKernels kRows;
+extern const GemmKernels kGemm;
+extern const GemvKernels kGemv;
+extern const AttentionKernels kAttention;
+}  // namespace avx2
+namespace avx512 {
+extern const RowKernels kRows;
+extern const GemmKernels kGemm;
+extern const GemvKernels kGemv;
+extern const AttentionKernels kAttention;
+}  // namespace avx512
+namespace avx512bf16 {
+extern const GemmKernels kGemm;
+extern const GemvKernels kGemv;
+}  // namespace avx512bf16
+#endif
+
+}  // namespace tenon::cpu

@@ -1,0 +1,96 @@
+#include "ops/linear.h"
+
+#include "backends/cpu/impl_list.h"
+#include "backends/cpu/kernels/functions.h"
+#include "backends/cpu/kernels/linear.h"
+
+namespace tenon::cpu {
+
+void finish_row(const RowKernels& rows, const LinearCall& call, int64_t row, int64_t column,
+                int64_t n, float* sums) {
+  if (call.bias.defined()) {
+    const std::byte* from =
+        static_cast<const std::byte*>(call.bias.data) + dtype_bytes(call.bias.dtype, column);
+    rows.accumulate(call.bias.dtype, from, n, sums);
+  }
+  rows.activate(call.activation, n, sums);
+  if (call.residual.defined()) {
+    rows.accumulate(call.residual.dtype(), call.residual.at(row, column), n, sums);
+  }
+  rows.store(call.y.dtype(), sums, n, call.y.at(row, column));
+}
+
+#if defined(__x86_64__)
+namespace {
+
+struct Prepared {
+  Activation activation;
+};
+
+std::shared_ptr<const void> prepare(const ops::OpDesc& desc) {
+  auto op = ops::read_attributes<ops::Linear>(*desc.attributes);
+  return std::make_shared<const Prepared>(Prepared{activation_of(op.activation)});
+}
+
+template <const Kernels& kernels, bool pairs>
+ops::Support supports(const ops::OpDesc& desc) {
+  ops::Support support = cpu_supports(kernels.isa);
+  if (support.ok) support = support_floats(desc, {0, 1, 2, 3}, {0});
+  if (!support.ok) return support;
+  if (pairs && desc.inputs[0].dtype != DType::BF16) return ops::Support::no("x is not bf16");
+  if (pairs && desc.inputs[1].dtype != DType::BF16) return ops::Support::no("weight is not bf16");
+  if (!has_activation(ops::read_attributes<ops::Linear>(*desc.attributes).activation)) {
+    return ops::Support::no("activation has no vector form");
+  }
+  return support;
+}
+
+template <const Kernels& kernels, bool pairs>
+int64_t workspace_bytes(const ops::OpDesc& desc) {
+  const Extents& x = desc.inputs[0].extents;
+  const Extents& weight = desc.inputs[1].extents;
+  LinearSizes sizes = {.m = 1, .n = weight[0], .k = weight[1]};
+  for (int axis = 0; axis + 1 < x.rank(); ++axis) sizes.m *= x[axis];
+  return std::max(gemv_workspace(sizes),
+                  gemm_workspace(sizes, pairs ? *kernels.pair_gemm : *kernels.gemm));
+}
+
+template <const Kernels& kernels, bool pairs>
+void run(const ops::RunArgs& args) {
+  const auto& prepared = *static_cast<const Prepared*>(args.prepared);
+  LinearCall call = {.x = RowAccess(args.inputs[0]),
+                     .weight = RowAccess(args.inputs[1]),
+                     .residual = RowAccess(input_or_none(args, 3)),
+                     .y = RowAccess(args.outputs[0]),
+                     .bias = input_or_none(args, 2),
+                     .activation = prepared.activation};
+  call.m = call.x.count(), call.n = call.weight.count(), call.k = call.weight.columns();
+  if (call.m == 0 || call.n == 0) return;
+  const GemvKernels& gemv = pairs ? *kernels.pair_gemv : *kernels.gemv;
+  const GemmKernels& gemm = pairs ? *kernels.pair_gemm : *kernels.gemm;
+  if (call.m <= gemv.max_rows) {
+    run_gemv(call, *kernels.rows, gemv, Workspace(args.workspace));
+  } else {
+    run_gemm(call, *kernels.rows, gemm, Workspace(args.workspace));
+  }
+}
+
+template <const Kernels& kernels, bool pairs>
+constexpr ops::Implementation implementation(std::string_view name) {
+  return {.name = name,
+          .op = ops::Linear::kName,
+          .supports = supports<kernels, pairs>,
+          .prepare = prepare,
+          .workspace_bytes = workspace_bytes<kernels, pairs>,
+          .run = run<kernels, pairs>};
+}
+
+}  // namespace
+
+const ops::Implementation kLinearBf16Avx512 =
+    implementation<kAvx512Bf16, true>("linear__bf16__avx512bf16");
+const ops::Implementation kLinearAvx512 = implementation<kAvx512, false>("linear__f32__avx512");
+const ops::Implementation kLinearAvx2 = implementation<kAvx2, false>("linear__f32__avx2");
+#endif
+
+}  // namespace tenon::cpu

@@ -1,0 +1,33 @@
+#pragma once
+
+#include "backends/cpu/kernels/row_access.h"
+#include "backends/cpu/kernels/tables.h"
+
+// The two ways of `linear` share one implementation, since the number of rows is known only when it
+// runs: few rows stream the weight once (linear_gemv.cc), more go through packed tiles
+// (linear_gemm.cc).
+namespace tenon::cpu {
+
+struct LinearCall {
+  RowAccess x, weight, residual, y;
+  TensorView bias;
+  Activation activation = Activation::None;
+  int64_t m = 0, n = 0, k = 0;
+};
+
+struct LinearSizes {
+  int64_t m = 0, n = 0, k = 0;
+};
+
+// columns [column, column + n) of row `row`, given as sums: bias, activation, residual, rounding.
+void finish_row(const RowKernels& rows, const LinearCall& call, int64_t row, int64_t column,
+                int64_t n, float* sums);
+
+void run_gemv(const LinearCall& call, const RowKernels& rows, const GemvKernels& gemv,
+              Workspace workspace);
+void run_gemm(const LinearCall& call, const RowKernels& rows, const GemmKernels& gemm,
+              Workspace workspace);
+int64_t gemv_workspace(const LinearSizes& sizes);
+int64_t gemm_workspace(const LinearSizes& sizes, const GemmKernels& gemm);
+
+}  // namespace tenon::cpu

@@ -1,0 +1,140 @@
+#include <atomic>
+
+#include "backends/cpu/kernels/linear.h"
+#include "base/thread_pool.h"
+
+namespace tenon::cpu {
+namespace {
+
+// Rows of x held packed: a block of kTileUnits of them takes half of a 1 MB L2.
+constexpr int64_t kRowBlock = 256;
+// Columns of y (rows of the weight) that one thread packs and finishes at once.
+constexpr int64_t kColumnBlock = 64;
+
+struct Plan {
+  int64_t row_block, k_block, k_blocks;
+};
+
+Plan plan_of(const LinearSizes& sizes, const GemmKernels& gemm) {
+  int64_t k_block = kTileUnits * gemm.elements_per_unit;
+  return {.row_block = std::min(sizes.m, kRowBlock),
+          .k_block = k_block,
+          .k_blocks = std::max<int64_t>(1, ceil_div(sizes.k, k_block))};
+}
+
+struct Buffers {
+  float* a;  // [k_blocks, row_block, kTilePitch]
+  float* b;  // [threads, kColumnBlock / columns, kTileUnits, columns]
+  float* c;  // [threads, row_block, kColumnBlock]
+};
+
+constexpr int64_t kSizeOfB = kColumnBlock * kTileUnits;
+
+Buffers take_buffers(const Plan& plan, Workspace& workspace) {
+  int64_t threads = process_thread_pool().size();
+  return {.a = workspace.take<float>(plan.k_blocks * plan.row_block * kTilePitch),
+          .b = workspace.take<float>(threads * kSizeOfB),
+          .c = workspace.take<float>(threads * plan.row_block * kColumnBlock)};
+}
+
+// One pass over a block of rows of x.
+class RowBlock {
+ public:
+  RowBlock(const LinearCall& call, const RowKernels& rows, const GemmKernels& gemm,
+           const Plan& plan, const Buffers& buffers, int64_t first)
+      : call_(call),
+        rows_(rows),
+        gemm_(gemm),
+        plan_(plan),
+        buffers_(buffers),
+        first_(first),
+        count_(std::min(plan.row_block, call.m - first)) {}
+
+  void run() {
+    process_thread_pool().parallel_for(count_, 8,
+                                       [&](int64_t begin, int64_t end) { pack_rows(begin, end); });
+    // Blocks of columns are taken one by one, so that a thread that another process disturbs does
+    // not hold up the rest.
+    std::atomic<int64_t> next{0};
+    process_thread_pool().run([&](int thread) {
+      while (true) {
+        int64_t column = next.fetch_add(1, std::memory_order_relaxed) * kColumnBlock;
+        if (column >= call_.n) return;
+        finish_columns(thread, column, std::min(kColumnBlock, call_.n - column));
+      }
+    });
+  }
+
+ private:
+  int64_t elements_of(int64_t block) const {
+    return std::min(plan_.k_block, call_.k - block * plan_.k_block);
+  }
+  float* packed_a(int64_t block, int64_t row) const {
+    return buffers_.a + (block * plan_.row_block + row) * kTilePitch;
+  }
+
+  void pack_rows(int64_t begin, int64_t end) const {
+    for (int64_t row = begin; row < end; ++row) {
+      for (int64_t block = 0; block < plan_.k_blocks; ++block) {
+        gemm_.pack_a(call_.x.dtype(), call_.x.at(first_ + row, block * plan_.k_block),
+                     elements_of(block), packed_a(block, row));
+      }
+    }
+  }
+
+  void pack_weight(int64_t column, int64_t n, int64_t block, float* b) const {
+    const void* from[kColumnBlock];
+    for (int64_t i = 0; i < n; ++i) from[i] = call_.weight.at(column + i, block * plan_.k_block);
+    for (int64_t i = 0; i < n; i += gemm_.columns) {
+      gemm_.pack_b(call_.weight.dtype(), from + i, std::min<int64_t>(gemm_.columns, n - i),
+                   elements_of(block), b + i * kTileUnits);
+    }
+  }
+
+  void finish_columns(int thread, int64_t column, int64_t n) const {
+    float* b = buffers_.b + thread * kSizeOfB;
+    float* c = buffers_.c + thread * plan_.row_block * kColumnBlock;
+    int64_t tiles = ceil_div(count_, gemm_.max_rows);
+    for (int64_t block = 0; block < plan_.k_blocks; ++block) {
+      pack_weight(column, n, block, b);
+      int64_t units = ceil_div(elements_of(block), gemm_.elements_per_unit);
+      for (int64_t tile = 0; tile < tiles; ++tile) {
+        // Even tiles: 16 rows are 8 + 8 and not 12 + 4.
+        int64_t row = count_ * tile / tiles, height = count_ * (tile + 1) / tiles - row;
+        for (int64_t i = 0; i < n; i += gemm_.columns) {
+          gemm_.tile(static_cast<int>(height), units, packed_a(block, row), b + i * kTileUnits,
+                     gemm_.columns, c + row * kColumnBlock + i, kColumnBlock, block > 0);
+        }
+      }
+    }
+    for (int64_t row = 0; row < count_; ++row) {
+      finish_row(rows_, call_, first_ + row, column, n, c + row * kColumnBlock);
+    }
+  }
+
+  const LinearCall& call_;
+  const RowKernels& rows_;
+  const GemmKernels& gemm_;
+  const Plan& plan_;
+  const Buffers& buffers_;
+  int64_t first_, count_;
+};
+
+}  // namespace
+
+int64_t gemm_workspace(const LinearSizes& sizes, const GemmKernels& gemm) {
+  Workspace workspace;
+  take_buffers(plan_of(sizes, gemm), workspace);
+  return workspace.needed();
+}
+
+void run_gemm(const LinearCall& call, const RowKernels& rows, const GemmKernels& gemm,
+              Workspace workspace) {
+  Plan plan = plan_of({.m = call.m, .n = call.n, .k = call.k}, gemm);
+  Buffers buffers = take_buffers(plan, workspace);
+  for (int64_t first = 0; first < call.m; first += plan.row_block) {
+    RowBlock(call, rows, gemm, plan, buffers, first).run();
+  }
+}
+
+}  // namespace tenon::cpu

@@ -1,0 +1,45 @@
+#pragma once
+
+#include "backends/cpu/cpu_features.h"
+#include "backends/cpu/isa.h"
+
+namespace tenon::cpu {
+
+// The kernels of one ISA, as a template argument of the code that knows ops. An implementation is
+// stateless, so the choice of an ISA must be part of its type.
+struct Kernels {
+  Isa isa;
+  const RowKernels* rows;
+  const GemmKernels* gemm;  // of f32
+  const GemvKernels* gemv;  // of f32
+  const AttentionKernels* attention;
+  // Of bf16 pairs; null where the ISA multiplies none.
+  const GemmKernels* pair_gemm;
+  const GemvKernels* pair_gemv;
+};
+
+#if defined(__x86_64__)
+inline constexpr Kernels kAvx2 = {.isa = Isa::Avx2,
+                                  .rows = &avx2::kRows,
+                                  .gemm = &avx2::kGemm,
+                                  .gemv = &avx2::kGemv,
+                                  .attention = &avx2::kAttention,
+                                  .pair_gemm = nullptr,
+                                  .pair_gemv = nullptr};
+inline constexpr Kernels kAvx512 = {.isa = Isa::Avx512,
+                                    .rows = &avx512::kRows,
+                                    .gemm = &avx512::kGemm,
+                                    .gemv = &avx512::kGemv,
+                                    .attention = &avx512::kAttention,
+                                    .pair_gemm = nullptr,
+                                    .pair_gemv = nullptr};
+inline constexpr Kernels kAvx512Bf16 = {.isa = Isa::Avx512Bf16,
+                                        .rows = &avx512::kRows,
+                                        .gemm = &avx512::kGemm,
+                                        .gemv = &avx512::kGemv,
+                                        .attention = &avx512::kAttention,
+                                        .pair_gemm = &avx512bf16::kGemm,
+                                        .pair_gemv = &avx512bf16::kGemv};
+#endif
+
+}  // namespace tenon::cpu

@@ -1,0 +1,30 @@
+#include "backends/cpu/simd/gemv_rows.h"
+
+namespace tenon::cpu::TENON_ISA {
+namespace {
+
+// Weights of any float type are expanded to f32 as they are read.
+template <class Format>
+struct ExpandStep {
+  using W = typename Format::Element;
+  using X = float;
+  using V = F;
+  static constexpr int64_t kElements = kLanes;
+  static F load_w(const W* from) { return Format::get(from); }
+  static F load_w(const W* from, int64_t n) { return Format::get(from, n); }
+  static F load_x(const float* from) { return load(from); }
+  static F multiply(F w, F x, F sum) { return fma(w, x, sum); }
+};
+
+void run(DType w_dtype, const void* w, int64_t w_pitch, int64_t w_rows, const void* x,
+         int64_t x_pitch, int m, int64_t k, float* out, int64_t out_pitch) {
+  with_format(w_dtype, [&]<class Format>(Format) {
+    gemv<ExpandStep<Format>>(m, w, w_pitch, w_rows, x, x_pitch, k, out, out_pitch);
+  });
+}
+
+}  // namespace
+
+const GemvKernels kGemv = {.max_rows = 8, .x_dtype = DType::F32, .run = run};
+
+}  // namespace tenon::cpu::TENON_ISA
