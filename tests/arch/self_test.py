@@ -103,6 +103,7 @@ PLANTED = [
     ("swallowed-error", "src/base/quiet.cc", "void f() {\n  try { g(); } catch (...) { h(); }\n}\n"),
     ("unbuilt", "src/base/below/lost.cc", "void f();\n"),
     ("unbuilt", "src/base/lost_test.cc", "void f();\n"),
+    ("unbuilt", "tests/e2e/lost_test.cc", "void f();\n"),
 ]
 
 
