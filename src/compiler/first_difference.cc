@@ -12,13 +12,6 @@ namespace {
 constexpr size_t kTokens = 16;
 constexpr size_t kGoldenTokens = 4096;
 
-// What rounding alone may add between two neighbouring tensors.
-double rounding_floor(DType precision) {
-  if (precision == DType::BF16) return 2e-2;
-  if (precision == DType::F16) return 3e-3;
-  return 1e-5;
-}
-
 // The relative error of one rounding to the type.
 double unit_roundoff(DType precision) {
   if (precision == DType::BF16) return 1.0 / 256;
@@ -52,26 +45,22 @@ TensorDifference compare(const std::string& name, const TensorView& got, const T
   return {name, stats.relative_norm, stats.nonfinite};
 }
 
-// The first tensor whose error leaps: 5 times everything before it, and above rounding. Where none
-// does, the largest leap of at least twice: a small fault hides among roundings.
-int first_leap(const std::vector<TensorDifference>& tensors, DType precision) {
-  double worst_before = 0, largest_ratio = 2;
-  int largest = -1;
+// The first tensor whose own error stands out: not finite, or 5 times the median of all, and more
+// than a few roundings.
+int first_outlier(const std::vector<TensorDifference>& tensors, DType precision) {
+  std::vector<double> errors;
+  for (const TensorDifference& tensor : tensors) errors.push_back(tensor.relative_norm);
+  if (errors.empty()) return -1;
+  std::nth_element(errors.begin(), errors.begin() + static_cast<std::ptrdiff_t>(errors.size() / 2), errors.end());
+  double limit = std::max(5 * errors[errors.size() / 2], 2 * unit_roundoff(precision));
   for (size_t i = 0; i < tensors.size(); ++i) {
-    const TensorDifference& tensor = tensors[i];
-    if (tensor.nonfinite > 0 || !(tensor.relative_norm <= std::max(5 * worst_before, rounding_floor(precision)))) {
-      return static_cast<int>(i);
-    }
-    double ratio = tensor.relative_norm / std::max(worst_before, unit_roundoff(precision));
-    if (ratio > largest_ratio) {
-      largest_ratio = ratio;
-      largest = static_cast<int>(i);
-    }
-    worst_before = std::max(worst_before, tensor.relative_norm);
+    if (tensors[i].nonfinite > 0 || !(tensors[i].relative_norm <= limit)) return static_cast<int>(i);
   }
-  return largest;
+  return -1;
 }
 
+// After each step the tensor is compared and then replaced by the reference, so that every error is
+// the step's own: it neither hides behind nor spreads from those before it.
 Differences compare_run(runtime::Session& plan, const CheckData& data, const Captured& reference, DType precision) {
   Differences differences;
   const plan::Stage& stage = plan.stage("decoder").stage();
@@ -80,9 +69,10 @@ Differences compare_run(runtime::Session& plan, const CheckData& data, const Cap
       auto found = reference.find(name_of(stage, step, i));
       if (found == reference.end() || !(found->second.extents() == outputs[i].extents)) continue;
       differences.tensors.push_back(compare(found->first, outputs[i], found->second));
+      copy_convert(found->second, outputs[i]);
     }
   });
-  differences.first_bad = first_leap(differences.tensors, precision);
+  differences.first_bad = first_outlier(differences.tensors, precision);
   return differences;
 }
 

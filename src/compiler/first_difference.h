@@ -20,8 +20,8 @@ struct Differences {
   int first_bad = -1;                     // index, or -1 where none stands out
 };
 
-// Runs the first sequence of the data through both and compares tensor by tensor. The first bad one
-// is not finite, or its error jumps well above rounding and above everything before it.
+// Runs the first sequence of the data through both and compares tensor by tensor, each step working
+// on the oracle's values. The first bad one is not finite, or stands out from the others' rounding.
 Differences find_first_difference(runtime::Session& plan, runtime::Session& oracle, const CheckData& data,
                                   DType precision);
 // Against golden intermediate tensors ("layer/<module path>") of the original implementation.
