@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <regex>
 #include <sstream>
 
 #include "base/file.h"
@@ -57,6 +58,21 @@ std::string canonical(const std::string& text) {
   return ir::print(parsed(text));
 }
 
+// The types written on node outputs. parse() infers its own and ignores these, so a test compares
+// them: a file that says something else than holds would mislead its reader.
+std::vector<std::string> written_types(const std::string& text) {
+  static const std::regex typed(R"(%\w+: (\w+\[[^\]]*\]))");
+  std::vector<std::string> types;
+  for (const std::string& line : split(text, '\n')) {
+    if (!line.starts_with("%")) continue;
+    std::string outputs = line.substr(0, line.find(" = "));
+    for (std::sregex_iterator at(outputs.begin(), outputs.end(), typed), end; at != end; ++at) {
+      types.push_back((*at)[1]);
+    }
+  }
+  return types;
+}
+
 size_t run_named(const Case& test, ir::Graph& graph) {
   if (test.pass == "all") {
     size_t changes = 0;
@@ -89,6 +105,7 @@ TEST_P(IrTest, GivesTheExpectedGraph) {
   ir::Graph graph = parsed(test.input);
   ir::verify(graph);
   std::string before = canonical(test.input);
+  EXPECT_EQ(written_types(test.input), written_types(before));
   size_t changes = run_named(test, graph);
   ir::verify(graph);
   std::string after = canonical(ir::print(graph));
@@ -98,6 +115,7 @@ TEST_P(IrTest, GivesTheExpectedGraph) {
     EXPECT_EQ(changes, 0u);
   } else {
     std::string expected = canonical(test.expected);
+    EXPECT_EQ(written_types(test.expected), written_types(expected));
     EXPECT_NE(expected, before) << "write 'unchanged' where the pass must decline";
     EXPECT_EQ(after, expected);
     EXPECT_GT(changes, 0u);
