@@ -227,6 +227,9 @@ TEST(ReferenceValues, PagedAttention) {
   // Scores ln 3, 0, 0: weights 3/5, 1/5, 1/5. The scale is part of the score.
   EXPECT_NEAR(attend({.scale = ln_3}, 1, {1, 0, 0, 9}, {10, 20, 30, 1000}), 16, 1e-6);
   EXPECT_NEAR(attend({.scale = ln_3 / 2}, 2, {1, 0, 0, 9}, {10, 20, 30, 1000}), 16, 1e-6);
+  // Cap 2 ln 3: the score (ln 3)^2 becomes 2 ln 3 tanh(ln 3 / 2) = ln 3, weights 3 : 1 : 1 again.
+  EXPECT_NEAR(attend({.softcap = 2 * ln_3}, 1, {ln_3 * ln_3, 0, 0, 9}, {10, 20, 30, 1000}), 16,
+              1e-6);
   // Scores +-1e6 capped at +-ln 3, and 0: weights 3 : 1/3 : 1.
   EXPECT_NEAR(attend({.softcap = ln_3}, 1, {1e6, -1e6, 0, 9}, {13, 39, 0, 1000}),
               (3 * 13 + 13) / (13.0 / 3), 1e-12);

@@ -83,9 +83,13 @@ TEST(SampleValues, TiesKeepTheLowestIds) {
   EXPECT_EQ(draw(equal, {.temperature = 0}).id, 1);
   EXPECT_EQ(draw(equal, {.uniform = 0.99, .top_k = 2}).id, 2);
   EXPECT_EQ(draw(equal, {.uniform = 0.49, .top_k = 2}).id, 1);
+  // Enough of them that an unstable sort would shuffle.
+  EXPECT_EQ(draw(std::vector<double>(100, 0.5), {.uniform = 0.99, .top_k = 3}).id, 2);
 }
 
 TEST(SampleValues, PenaltyAppliesOnceAndBySign) {
+  // Every id of the history: 2 and 1.8 become 1 and 0.9.
+  EXPECT_EQ(draw({2, 1.8, 1.5}, {.temperature = 0, .penalty = 2, .history = {0, 1}}).id, 2);
   // 2 / 2 = 1, -1 * 2 = -2, 1.5 stays: the largest is now id 2.
   EXPECT_EQ(draw({2, -1, 1.5}, {.temperature = 0, .penalty = 2, .history = {0, 1, 0}}).id, 2);
   // Were the penalty applied twice, 3 would fall under 1: it falls to 1.5 only.
