@@ -6,6 +6,7 @@ namespace tenon::models {
 
 void ConfigReader::problem(std::string_view field, std::string_view what, std::string_view got,
                            std::string_view accepted) {
+  bad_fields_.emplace(field);
   problems_.add(Error(ErrorCode::BadInput, what)
                     .at("config.json: $." + std::string(field))
                     .got(got)
@@ -71,10 +72,29 @@ std::vector<std::string> ConfigReader::unknown(std::span<const std::string_view>
   return keys;
 }
 
+void ConfigReader::optional_token_id(std::string_view name, int64_t vocabulary) {
+  const data::Json* value = find(name);
+  if (!value || is_bad("vocab_size")) return;
+  if (!value->is_int() || value->as_int(name) >= vocabulary) {
+    problem(name, "token id is outside the vocabulary", value->dump(), "below " + std::to_string(vocabulary));
+  }
+}
+
+void ConfigReader::refuse_quantised() {
+  const data::Json* quantised = find("quantization_config");
+  if (!quantised) return;
+  std::string method = quantised->is_object() ? quantised->get_string("quant_method", "unnamed") : "unnamed";
+  problems_.add(Error(ErrorCode::Unsupported, "quantised checkpoints are not supported")
+                    .at("config.json: $.quantization_config")
+                    .got(method)
+                    .accepted("f32, f16 or bf16 weights")
+                    .fix("build from the original checkpoint"));
+}
+
 std::vector<int64_t> token_ids(ConfigReader& reader, const data::Json* value, std::string_view name,
                                int64_t vocabulary) {
   std::vector<int64_t> ids;
-  if (!value || value->is_null()) return ids;
+  if (!value || value->is_null() || reader.is_bad("vocab_size")) return ids;
   std::vector<data::Json> items;
   if (value->is_array()) {
     items = value->as_array(name);

@@ -32,6 +32,7 @@ std::string activation_kind(ConfigReader& reader) {
 
 Config read_config(ConfigReader& reader) {
   Config c;
+  reader.refuse_quantised();
   c.vocabulary = reader.whole("vocab_size", 1, kLimits.vocabulary);
   c.hidden = reader.whole("n_embd", 1, kLimits.hidden);
   c.layers = reader.whole("n_layer", 1, kLimits.layers);
@@ -46,6 +47,7 @@ Config read_config(ConfigReader& reader) {
     reader.problem("n_embd", "must be a multiple of n_head", std::to_string(c.hidden),
                    "a multiple of " + std::to_string(c.heads));
   }
+  reader.optional_token_id("pad_token_id", c.vocabulary);
   if (!reader.flag("tie_word_embeddings", true)) {
     reader.problem("tie_word_embeddings", "an untied head is not supported for gpt2", "false", "true");
   }

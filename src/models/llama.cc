@@ -35,8 +35,24 @@ void read_window(ConfigReader& reader, Family family, Config& config) {
   }
 }
 
+// transformers may list each layer's kind of attention; all must be what the rest of the config says.
+void check_layer_types(ConfigReader& reader, const Config& c) {
+  const data::Json* types = reader.find("layer_types");
+  if (!types) return;
+  std::string wanted = c.window > 0 ? "sliding_attention" : "full_attention";
+  bool good = types->is_array() && static_cast<int64_t>(types->as_array("layer_types").size()) == c.layers;
+  for (size_t i = 0; good && i < types->as_array("layer_types").size(); ++i) {
+    good = types->as_array("layer_types")[i] == data::Json(wanted);
+  }
+  if (!good) {
+    reader.problem("layer_types", "layers of several kinds, or not one entry a layer", types->dump(),
+                   std::to_string(c.layers) + " times " + wanted);
+  }
+}
+
 Config read_config(ConfigReader& reader, Family family) {
   Config c;
+  reader.refuse_quantised();
   c.vocabulary = reader.whole("vocab_size", 1, kLimits.vocabulary);
   c.hidden = reader.whole("hidden_size", 1, kLimits.hidden);
   c.layers = reader.whole("num_hidden_layers", 1, kLimits.layers);
@@ -65,6 +81,8 @@ Config read_config(ConfigReader& reader, Family family) {
   double partial = reader.number("partial_rotary_factor", 0, 1, 1.0);
   if (partial != 1.0) reader.problem("partial_rotary_factor", "unsupported", format_double(partial), "1");
   read_window(reader, family, c);
+  check_layer_types(reader, c);
+  reader.optional_token_id("pad_token_id", c.vocabulary);
   c.rotary = read_rotary(reader, c.head_dim, c.context);
   return c;
 }
