@@ -74,5 +74,57 @@ TEST(Graph, ErasesDeadNodes) {
   verify(graph);
 }
 
+ops::Attributes kind(std::string name) { return ops::Attributes().set("kind", std::move(name)); }
+
+TEST(Graph, UsersFollowEveryEdit) {
+  Graph graph = parse(kText, ops::builtin_catalogue());
+  const Graph& same = graph;
+  EXPECT_EQ(same.users(0), (std::vector<NodeId>{0, 1}));
+  // In place: the new node reads what the old one did not, and stands where it stood.
+  ValueId act = graph.replace_node(2, {"unary", kind("relu"), {4}, "act2", 1}).at(0);
+  EXPECT_TRUE(same.users(3).empty());
+  EXPECT_EQ(same.users(4), (std::vector<NodeId>{2, 3}));
+  EXPECT_EQ(same.value(act).producer, 2);
+  EXPECT_EQ(same.value(5).producer, kNone);
+  graph.replace_uses(5, act);
+  EXPECT_EQ(same.users(act), (std::vector<NodeId>{3}));
+  EXPECT_EQ(same.node(3).inputs, (std::vector<ValueId>{4, act}));
+  // The mutable node() may change anything.
+  graph.node(3).inputs = {act, act};
+  EXPECT_EQ(same.users(4), (std::vector<NodeId>{2}));
+  EXPECT_EQ(graph.erase_dead_nodes(), 1u);
+  EXPECT_EQ(same.users(4), (std::vector<NodeId>{1}));
+  verify(graph);
+  graph.insert_node(0, {"unary", kind("exp"), {0}, "", 1});
+  EXPECT_EQ(same.users(0), (std::vector<NodeId>{0, 1}));
+  verify(graph);
+}
+
+TEST(Graph, ReadsInsideRegionsAreUses) {
+  Graph graph = parse(kText, ops::builtin_catalogue());
+  Node body{"unary", 1, kind("exp"), {3}, {}, "", {}};
+  graph.node(1).regions.push_back({{}, {4}, {body}});
+  EXPECT_EQ(graph.users(3), (std::vector<NodeId>{1, 2}));
+  graph.replace_uses(3, 0);
+  EXPECT_EQ(graph.node(1).regions[0].nodes[0].inputs[0], 0);
+}
+
+TEST(Graph, AnOutputKeepsItsMainName) {
+  Graph graph = parse(kText, ops::builtin_catalogue());
+  ValueId fresh = graph.add_node1({"unary", kind("exp"), {3}, "fresh", 1});
+  graph.replace_uses(6, fresh);
+  EXPECT_EQ(graph.value(fresh).names, (std::vector<std::string>{"mul", "fresh"}));
+  graph.replace_uses(4, fresh);
+  EXPECT_EQ(graph.value(fresh).names, (std::vector<std::string>{"mul", "fresh", "up"}));
+}
+
+TEST(Graph, ConstantEditedInPlaceIsNotTakenForItsOldSelf) {
+  Graph graph("g", ops::builtin_catalogue());
+  Recipe w = Recipe::source({"w", DType::F32, {4, 2}}), v = Recipe::source({"v", DType::F32, {4, 2}});
+  ValueId a = graph.add_constant("w", w);
+  graph.value(a).recipe = v;
+  EXPECT_NE(graph.add_constant("w", w), a);
+}
+
 }  // namespace
 }  // namespace tenon::ir
