@@ -25,6 +25,7 @@ struct Limits {
   int64_t plan_section_count = 4096;
   int64_t plan_graph_bytes = 1ll << 30;
   int64_t plan_json_bytes = 64ll << 20;  // of one JSON section
+  int64_t plan_json_values = 4 << 20;    // likewise
   int plan_json_depth = 512;
   int region_depth = 100;
   int ranks = 1024;

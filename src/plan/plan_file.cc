@@ -124,16 +124,13 @@ void MappedPlan::read_sections() {
   auto json = [&](std::string_view name, auto&& read) {
     in_section(name, text_of(name, kLimits.plan_json_bytes), read);
   };
-  auto tree = [](std::string_view text) {
-    return data::parse_json(text, {.most_depth = kLimits.plan_json_depth});
-  };
   json(section::kPlan, [&](std::string_view text) { read_plan_section(text, strict_, plan_); });
   json(section::kStages,
        [&](std::string_view text) { plan_.stages = read_stages_section(text, strict_); });
   json(section::kConstants,
        [&](std::string_view text) { plan_.constants = read_constants_section(text, strict_); });
-  json(section::kSelfTest, [&](std::string_view text) { plan_.self_test = tree(text); });
-  json(section::kEvidence, [&](std::string_view text) { evidence_.entries = tree(text); });
+  json(section::kSelfTest, [&](std::string_view text) { plan_.self_test = parse_section(text); });
+  json(section::kEvidence, [&](std::string_view text) { evidence_.entries = parse_section(text); });
   plan_.tokenizer = text_of(section::kTokenizer, kLimits.plan_graph_bytes);
   plan_.chat_template = text_of(section::kTemplate, kLimits.plan_json_bytes);
   plan_.graph_before = text_of(section::kGraphBefore, kLimits.plan_graph_bytes);

@@ -1,5 +1,7 @@
 #include "plan/plan_json.h"
 
+#include <algorithm>
+
 #include "base/limits.h"
 #include "base/text.h"
 #include "plan/enum_names.h"
@@ -11,8 +13,18 @@ namespace {
 
 using data::Json;
 
-Json parse(std::string_view text) {
-  return data::parse_json(text, {.most_depth = kLimits.plan_json_depth});
+// Bounds the memory of the tree: about 40 bytes a value. Commas and opening brackets bound the
+// number of values from above.
+void check_section_size(std::string_view text) {
+  int64_t bytes = static_cast<int64_t>(text.size());
+  int64_t values = std::count_if(text.begin(), text.end(),
+                                 [](char c) { return c == ',' || c == '[' || c == '{'; });
+  if (bytes > kLimits.plan_json_bytes || values > kLimits.plan_json_values) {
+    throw Error(ErrorCode::BadInput, "section is too large: too many bytes or values")
+        .got(std::to_string(bytes) + " bytes, " + std::to_string(values) + " values")
+        .accepted("at most " + std::to_string(kLimits.plan_json_bytes) + " and " +
+                  std::to_string(kLimits.plan_json_values));
+  }
 }
 
 Json to_json(const Feed& feed) {
@@ -54,10 +66,21 @@ Constant constant_from_json(const Json& json, bool strict) {
 
 }  // namespace
 
+Json parse_section(std::string_view text) {
+  check_section_size(text);
+  return data::parse_json(text, {.most_depth = kLimits.plan_json_depth});
+}
+
 std::string json_text(const Json& json, std::string_view section_name) {
   std::string text = json.dump();
-  if (is_valid_utf8(text)) return text;
-  throw Error(ErrorCode::BadInput, "text is not UTF-8").at("section " + std::string(section_name));
+  try {
+    if (!is_valid_utf8(text)) throw Error(ErrorCode::BadInput, "text is not UTF-8");
+    check_section_size(text);
+  } catch (Error& error) {
+    error.within("section " + std::string(section_name));
+    throw;
+  }
+  return text;
 }
 
 std::string write_plan_section(const Plan& plan) {
@@ -73,7 +96,7 @@ std::string write_plan_section(const Plan& plan) {
 }
 
 void read_plan_section(std::string_view text, bool strict, Plan& plan) {
-  Json json = parse(text);
+  Json json = parse_section(text);
   JsonFields fields(json, strict,
                     {"architecture", "name", "pipeline", "model", "generation", "precision",
                      "budgets", "provenance", "feeds"});
@@ -100,7 +123,7 @@ std::string write_constants_section(const std::vector<Constant>& constants) {
 
 std::vector<Constant> read_constants_section(std::string_view text, bool strict) {
   std::vector<Constant> constants;
-  read_items(parse(text), "constant",
+  read_items(parse_section(text), "constant",
              [&](const Json& item) { constants.push_back(constant_from_json(item, strict)); });
   return constants;
 }

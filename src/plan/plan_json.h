@@ -12,6 +12,8 @@ namespace tenon::plan {
 // except in files of a newer minor version (`strict` false). Errors name the place: "stages: [0]:
 // step 3".
 
+// The tree of a section; refuses texts whose tree would need much more memory than the text.
+data::Json parse_section(std::string_view text);
 // The text of a section; throws ErrorCode::BadInput where it would not be UTF-8, hence not
 // readable.
 std::string json_text(const data::Json& json, std::string_view section_name);

@@ -201,7 +201,7 @@ std::string write_stages_section(const std::vector<Stage>& stages) {
 
 std::vector<Stage> read_stages_section(std::string_view text, bool strict) {
   std::vector<Stage> stages;
-  Json list = data::parse_json(text, {.most_depth = kLimits.plan_json_depth});
+  Json list = parse_section(text);
   read_items(list, "stage",
              [&](const Json& item) { stages.push_back(stage_from_json(item, strict)); });
   return stages;

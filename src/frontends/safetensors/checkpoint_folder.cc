@@ -91,22 +91,20 @@ ShardTensors read_index(const std::string& path) {
   return shards;
 }
 
-void check_listed(const SafetensorsFile& file, const std::vector<std::string>& listed,
-                  const std::string& index_path) {
-  size_t found = 0;
+// Throws where the shard lacks a listed tensor; returns a warning where it holds others, else "".
+std::string check_listed(const SafetensorsFile& file, const std::vector<std::string>& listed,
+                         const std::string& index_path) {
   for (const std::string& name : listed) {
-    if (file.find(name)) {
-      ++found;
-      continue;
-    }
+    if (file.find(name)) continue;
     throw Error(ErrorCode::BadInput, "shard lacks a tensor that the index names")
         .at(index_path)
         .at(file.path())
         .got(name);
   }
-  if (found == file.weights().size()) return;
-  log_warn(file.path() + ": " + std::to_string(file.weights().size() - found) +
-           " tensors are not in the index; they are read all the same");
+  size_t others = file.weights().size() - listed.size();
+  if (others == 0) return "";
+  return file.path() + ": " + std::to_string(others) +
+         " tensors are not in the index; they are read all the same";
 }
 
 std::string parent_folder(const std::string& path) {
@@ -121,7 +119,7 @@ std::shared_ptr<const CheckpointFolder> CheckpointFolder::open(const std::string
   if (is_directory(path)) {
     std::string index = path + "/" + std::string(kIndex);
     if (has_entry(path + "/" + std::string(kSingle))) {
-      opened->add(SafetensorsFile::open(resolve_in_folder(path, kSingle)));
+      opened->open_single(resolve_in_folder(path, kSingle));
     } else if (has_entry(index)) {
       opened->open_index(path, index);
     } else {
@@ -132,13 +130,18 @@ std::shared_ptr<const CheckpointFolder> CheckpointFolder::open(const std::string
   } else if (is_torch_name(path)) {
     throw torch_error(path);
   } else {
-    opened->add(SafetensorsFile::open(path));
+    opened->open_single(path);
   }
-  opened->index_names();
   return opened;
 }
 
+void CheckpointFolder::open_single(const std::string& path) {
+  add(SafetensorsFile::open(path));
+  index_names();
+}
+
 void CheckpointFolder::open_index(const std::string& folder, const std::string& index_path) {
+  std::vector<std::string> warnings;  // said only where the checkpoint is accepted
   for (const auto& [shard, tensors] : read_index(index_path)) {
     std::string path;
     try {
@@ -149,9 +152,12 @@ void CheckpointFolder::open_index(const std::string& folder, const std::string& 
     }
     check_one_link(path);
     std::shared_ptr<const SafetensorsFile> file = SafetensorsFile::open(path);
-    check_listed(*file, tensors, index_path);
+    std::string warning = check_listed(*file, tensors, index_path);
+    if (!warning.empty()) warnings.push_back(std::move(warning));
     add(std::move(file));
   }
+  index_names();
+  for (const std::string& warning : warnings) log_warn(warning);
 }
 
 void CheckpointFolder::add(std::shared_ptr<const SafetensorsFile> file) {

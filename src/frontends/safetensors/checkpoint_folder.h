@@ -31,6 +31,7 @@ class CheckpointFolder : public WeightSource {
  private:
   CheckpointFolder() = default;
   void add(std::shared_ptr<const SafetensorsFile> file);
+  void open_single(const std::string& path);
   void open_index(const std::string& folder, const std::string& index_path);
   void index_names();
 

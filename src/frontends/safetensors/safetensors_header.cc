@@ -213,10 +213,12 @@ int64_t HeaderReader::checked_bytes(const SafetensorsType& type) const {
   int64_t begin = offsets_[0], end = offsets_[1];
   if (begin > end) {
     throw error("range ends before it begins")
+        .at("data_offsets")
         .got("[" + std::to_string(begin) + ", " + std::to_string(end) + "]");
   }
   if (end > data_bytes_) {
     throw error("range ends after the file: truncated, or the header is wrong")
+        .at("data_offsets")
         .got("have " + std::to_string(data_bytes_) + " bytes of data, need " + std::to_string(end));
   }
   int64_t bits = located(
