@@ -2,6 +2,7 @@
 
 #include <span>
 
+#include "backends/cpu/kernels/ranges.h"
 #include "base/error.h"
 #include "tensor/tensor.h"
 
@@ -53,6 +54,21 @@ inline RaggedBatch ragged_batch(std::span<const TensorView> inputs, size_t first
   RaggedBatch batch{inputs[first], inputs[first + 1], inputs[first + 2], inputs[first + 3]};
   TENON_CHECK(batch.cache.rank() == 5 && batch.cache.strides[4] == 1);
   return batch;
+}
+
+// Calls work(thread, token, seq, position) for every new token, on several threads where there are
+// more than `grain` of them.
+template <class Work>
+void for_each_new_token(const RaggedBatch& batch, int64_t grain, Work work) {
+  int64_t tokens = batch.seqs() == 0 ? 0 : batch.first_token(batch.seqs());
+  for_ranges(tokens, grain, [&](int thread, int64_t begin, int64_t end) {
+    for (int64_t seq = 0; seq < batch.seqs(); ++seq) {
+      int64_t first = batch.first_token(seq), last = first + batch.new_tokens(seq);
+      for (int64_t token = std::max(begin, first); token < std::min(end, last); ++token) {
+        work(thread, token, seq, batch.first_position(seq) + token - first);
+      }
+    }
+  });
 }
 
 }  // namespace tenon::cpu
