@@ -1,0 +1,193 @@
+#include "compiler/build.h"
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+
+#include "base/text.h"
+#include "cli/cli_progress.h"
+#include "cli/interruption.h"
+#include "cli/text_table.h"
+#include "cli/verb.h"
+
+namespace tenon::cli {
+namespace {
+
+using data::Json;
+
+struct BuildCommand {
+  compiler::BuildOptions options;
+  bool no_gate = false;
+};
+
+// A budget of 0 would not be held at all: that is --no-gate's business, said aloud.
+void check_budgets(const compiler::BuildOptions& options) {
+  Problems problems;
+  auto check = [&](const char* name, std::optional<double> value, double most) {
+    if (!value || (*value > 0 && *value <= most)) return;
+    problems.add(Error(ErrorCode::Usage, "budget is out of range")
+                     .at(name)
+                     .got(format_double(*value))
+                     .accepted("above 0, at most " + format_double(most)));
+  };
+  check("--max-kld", options.max_kld, 1e9);
+  check("--max-error", options.max_error, 1e9);
+  check("--min-same-top", options.min_same_top, 1);
+  problems.throw_if_any();
+}
+
+Json estimate_json(const compiler::BuildEstimate& estimate) {
+  Json json = Json::object();
+  json.set("plan_bytes", estimate.plan_bytes).set("peak_memory_bytes", estimate.peak_memory_bytes);
+  json.set("seconds", estimate.seconds);
+  return json;
+}
+
+double number(const Json& json, std::string_view name) {
+  return json.get_double(name, 0);
+}
+
+std::string describe_comparison(const Json& figures) {
+  return fmt::format(
+      "largest error / RMS {:.3g}, mean KL divergence {:.3g}, same top token in {:.2f} % of {} "
+      "decided rows ({} rows)",
+      number(figures, "max_error_over_rms"), number(figures, "mean_kld"),
+      100 * number(figures, "same_top"), figures.get_int("decided_rows", 0),
+      figures.get_int("rows", 0));
+}
+
+std::string describe_budget(const Json& budget) {
+  std::string text;
+  for (const auto& [name, value] : budget.as_object("budget")) {
+    if (value.is_bool()) continue;
+    text += (text.empty() ? "" : ", ") + name + " " + value.dump();
+  }
+  if (budget.get_bool("loosened", false)) text += " (loosened by request)";
+  return text;
+}
+
+std::vector<std::vector<std::string>> gate_rows(const Json& report) {
+  const Json* gate = report.find("gate");
+  if (!gate) return {{"gate", "skipped by request: nothing is proven"}};
+  std::vector<std::vector<std::string>> rows = {
+      {"gate", fmt::format("{}, proof level {}: {}, {} sequences, {} tokens",
+                           gate->get_bool("passed", false) ? "passed" : "failed",
+                           gate->get_string("proof", "?"), gate->get_string("check_data", "?"),
+                           gate->get_int("sequences", 0), gate->get_int("tokens", 0))}};
+  if (const Json* figures = gate->find("against_oracle")) {
+    rows.push_back({"", "against the fp32 oracle: " + describe_comparison(*figures)});
+  }
+  if (const Json* figures = gate->find("against_golden")) {
+    rows.push_back({"", "against the golden logits: " + describe_comparison(*figures)});
+  }
+  if (const Json* budget = gate->find("budget")) {
+    rows.push_back({"", "budget: " + describe_budget(*budget)});
+  }
+  return rows;
+}
+
+std::string describe_ledger(const Json& ledger) {
+  std::string text;
+  for (const auto& [state, count] : ledger.at("counts", "ledger").as_object("counts")) {
+    text += (text.empty() ? "" : ", ") + count.dump() + " " + state;
+  }
+  return text;
+}
+
+// Steps on the scalar reference are slow, so each is named.
+void add_choice_rows(const Json& report, std::vector<std::vector<std::string>>& rows) {
+  const Json* steps = report.find("reference_steps");
+  if (!steps || steps->as_array("reference_steps").empty()) {
+    rows.push_back({"choice", "no step runs on the reference"});
+    return;
+  }
+  std::string head = "choice";
+  for (const Json& step : steps->as_array("reference_steps")) {
+    rows.push_back({head, fmt::format("on the reference: {} {} {} {}", step.get_string("stage", ""),
+                                      step.get_string("op", ""), step.get_string("module", ""),
+                                      step.get_string("refused", ""))});
+    head.clear();
+  }
+}
+
+std::string summary(const Json& report) {
+  std::vector<std::vector<std::string>> rows;
+  rows.push_back({"model", report.get_string("model", "") + ", " +
+                               report.get_string("architecture", "") + ", " +
+                               report.get_string("dtype", "")});
+  rows.push_back({"weights", describe_ledger(report.at("ledger", "report"))});
+  std::string passes;
+  for (const Json& pass : report.at("passes", "report").as_array("passes")) {
+    passes += (passes.empty() ? "" : ", ") + pass.get_string("pass", "") + " " +
+              std::to_string(pass.get_int("changes", 0));
+  }
+  rows.push_back({"passes", passes});
+  add_choice_rows(report, rows);
+  for (auto& row : gate_rows(report)) rows.push_back(std::move(row));
+  rows.push_back({"plan", fmt::format("{}, weights {}, identity {}", report.get_string("plan", ""),
+                                      format_bytes(report.get_int("weights_bytes", 0)),
+                                      report.get_string("identity", ""))});
+  rows.push_back({"time", format_seconds(number(report, "seconds"))});
+  return text_table(rows);
+}
+
+void run_build(BuildCommand& command, Console& console) {
+  command.options.gate = !command.no_gate;
+  check_budgets(command.options);
+  remove_temporaries_when_ended(command.options.output);
+  CliProgress progress(console);
+  compiler::BuildEstimate estimate = compiler::estimate(command.options);
+  progress.note(
+      fmt::format("estimate: plan {}, peak memory {}, about {}", format_bytes(estimate.plan_bytes),
+                  format_bytes(estimate.peak_memory_bytes), format_seconds(estimate.seconds)));
+  compiler::BuildResult result = compiler::build(command.options, progress);
+  if (console.json()) {
+    Json fields = Json::object();
+    fields.set("estimate", estimate_json(estimate)).set("report", result.report);
+    console.print_document("build", fields);
+  } else if (!console.quiet()) {
+    console.print(summary(result.report));
+  }
+}
+
+void declare_gate_options(CLI::App& app, BuildCommand& command) {
+  compiler::BuildOptions& options = command.options;
+  app.add_option("--check", options.check_file,
+                 "prompts for the fidelity gate: one a line, or JSONL with prompt, article or ids");
+  app.add_option("--golden", options.golden_file,
+                 "tensors of the original implementation to prove the import against");
+  app.add_flag("--no-gate", command.no_gate, "skip the fidelity gate; the plan says so");
+  app.add_option("--max-kld", options.max_kld, "budget: mean KL divergence in nats");
+  app.add_option("--max-error", options.max_error, "budget: largest logit error over the RMS");
+  app.add_option("--min-same-top", options.min_same_top,
+                 "budget: share of decided rows with the same top token");
+  app.add_flag("--keep-failed", options.keep_failed,
+               "leave a plan that failed the gate as OUTPUT.failed");
+  app.add_flag("--check-finite", options.check_finite,
+               "first read every weight and refuse NaN and infinities");
+}
+
+}  // namespace
+
+VerbAction declare_build(CLI::App& app) {
+  auto command = std::make_shared<BuildCommand>();
+  compiler::BuildOptions& options = command->options;
+  app.add_option("model", options.model, "folder with config.json and safetensors weights")
+      ->required()
+      ->type_name("DIR");
+  app.add_option("-o,--output", options.output, "plan file to write")
+      ->required()
+      ->type_name("PLAN");
+  app.add_option("--name", options.name, "what people call the model; else the folder's name");
+  app.add_option("--dtype", options.dtype, "auto (as stored), f32, bf16 or f16")
+      ->capture_default_str();
+  app.add_option("--max-batch-size", options.max_batch_size, "sequences that run at once")
+      ->capture_default_str();
+  app.add_option("--max-seq-len", options.max_seq_len,
+                 "positions of one sequence; 0: the model's context")
+      ->capture_default_str();
+  declare_gate_options(app, *command);
+  return [command](Console& console) { run_build(*command, console); };
+}
+
+}  // namespace tenon::cli

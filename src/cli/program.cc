@@ -1,0 +1,120 @@
+#include "cli/program.h"
+
+#include <signal.h>
+
+#include <CLI/CLI.hpp>
+#include <cstring>
+#include <map>
+#include <new>
+#include <string>
+#include <vector>
+
+#include "base/log.h"
+#include "cli/console.h"
+#include "cli/interruption.h"
+#include "cli/verb.h"
+
+namespace tenon::cli {
+namespace {
+
+const std::map<std::string, LogLevel> kLogLevels = {
+    {"trace", LogLevel::Trace}, {"debug", LogLevel::Debug}, {"info", LogLevel::Info},
+    {"warn", LogLevel::Warn},   {"error", LogLevel::Error}, {"off", LogLevel::Off},
+};
+
+// What every verb understands.
+struct CommonOptions {
+  ConsoleOptions console;
+  LogLevel log_level = LogLevel::Warn;
+  CLI::Option* log_level_given = nullptr;
+};
+
+void declare_common(CLI::App& command, CommonOptions& common) {
+  command.add_flag("--json", common.console.json, "one JSON document on stdout");
+  command.add_flag("--quiet", common.console.quiet, "nothing on stderr but errors");
+  common.log_level_given =
+      command.add_option("--log-level", common.log_level, "trace, debug, info, warn, error or off")
+          ->transform(CLI::CheckedTransformer(kLogLevels));
+}
+
+// The three ways a verb ends badly, as exit codes.
+int run_verb(const VerbAction& action, const CommonOptions& common) {
+  if (common.log_level_given->count() > 0) set_log_level(common.log_level);
+  watch_for_interruption(common.console.json);
+  Error error(ErrorCode::Internal, "unknown failure");
+  try {
+    Console console(common.console);
+    action(console);
+    return 0;
+  } catch (const OutputClosed&) {
+    return 0;
+  } catch (const Error& thrown) {
+    error = thrown;
+  } catch (const std::bad_alloc&) {
+    error = Error(ErrorCode::OutOfMemory, "not enough memory");
+  } catch (const std::exception& thrown) {
+    error = Error(ErrorCode::Internal, thrown.what())
+                .fix("this is a bug in Tenon; please report it with the command that led here");
+  }
+  print_error(error, common.console.json);
+  return static_cast<int>(error.code());
+}
+
+// The command line could not be parsed, or asked for help.
+int answer_parse_error(const CLI::App& app, const CLI::ParseError& parse_error, bool json) {
+  Console console({.json = json, .quiet = false});
+  try {
+    if (parse_error.get_name() == "CallForHelp") {
+      const std::vector<CLI::App*> chosen = app.get_subcommands();
+      console.print(chosen.empty() ? app.help() : chosen[0]->help());
+      return 0;
+    }
+  } catch (const std::exception&) {
+    return 0;
+  }
+  std::string verb;
+  for (const CLI::App* chosen : app.get_subcommands()) verb = " " + chosen->get_name();
+  print_error(Error(ErrorCode::Usage, parse_error.what()).fix("see tenon" + verb + " --help"),
+              json);
+  return static_cast<int>(ErrorCode::Usage);
+}
+
+bool asks_for_json(int argc, char** argv) {
+  for (int i = 1; i < argc; ++i) {
+    if (std::strcmp(argv[i], "--json") == 0) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+int run_program(int argc, char** argv) {
+  open_missing_standard_files();
+  // Writing to a closed pipe is then an ordinary error of write().
+  signal(SIGPIPE, SIG_IGN);
+  CLI::App app("Tenon: from a trained model to a plan file that is proven to run as it should.",
+               "tenon");
+  app.require_subcommand(1);
+  std::vector<CommonOptions> common(verbs().size());
+  VerbAction chosen;
+  const CommonOptions* chosen_common = nullptr;
+  size_t index = 0;
+  for (const Verb& verb : verbs()) {
+    CLI::App* command = app.add_subcommand(verb.name, verb.what);
+    CommonOptions& own = common[index++];
+    VerbAction action = verb.declare(*command);
+    declare_common(*command, own);
+    command->callback([&chosen, &chosen_common, &own, action] {
+      chosen = action;
+      chosen_common = &own;
+    });
+  }
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return answer_parse_error(app, error, asks_for_json(argc, argv));
+  }
+  return run_verb(chosen, *chosen_common);
+}
+
+}  // namespace tenon::cli

@@ -1,0 +1,173 @@
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <chrono>
+#include <deque>
+
+#include "base/text.h"
+#include "cli/interruption.h"
+#include "cli/prompts.h"
+#include "cli/proof_note.h"
+#include "cli/run_report.h"
+#include "cli/sampling_options.h"
+#include "cli/verb.h"
+#include "pipelines/llm/engine.h"
+#include "plan/plan_file.h"
+
+namespace tenon::cli {
+namespace {
+
+struct RunCommand {
+  std::string plan, prompt, prompts_file, suffix, device = "cpu";
+  CLI::Option* prompt_given = nullptr;
+  std::vector<int32_t> ids;
+  int64_t batch_size = 0;
+  SamplingOptions sampling;
+};
+
+std::vector<Prompt> gather_prompts(const RunCommand& command) {
+  if (!command.prompts_file.empty()) return read_prompts(command.prompts_file);
+  return {{.text = command.prompt, .ids = command.ids}};
+}
+
+// One for each prompt. The cache is made for the longest sequence there can be, not for the plan's
+// limit.
+std::vector<llm::Request> make_requests(const std::vector<Prompt>& prompts,
+                                        const SamplingOptions& options,
+                                        const llm::SamplingParams& defaults,
+                                        const llm::ModelInfo& model, llm::EngineOptions& engine) {
+  std::vector<llm::Request> requests;
+  int64_t longest = 1;
+  for (const Prompt& prompt : prompts) {
+    auto tokens = static_cast<int64_t>(prompt.ids.size());
+    llm::Request request;
+    request.prompt = {llm::Segment::of_ids(prompt.ids)};
+    request.sampling = merge_sampling(defaults, options, model.max_seq_len - tokens);
+    int64_t new_tokens = request.sampling.max_new_tokens;
+    // 0 fills the sequence; a sum beyond the limit is for the engine to refuse or cut.
+    bool fills = new_tokens <= 0 || new_tokens > model.max_seq_len - tokens;
+    longest = std::max(longest, fills ? model.max_seq_len : tokens + new_tokens);
+    requests.push_back(std::move(request));
+  }
+  engine.max_seq_len = std::min(longest, model.max_seq_len);
+  if (engine.max_batch_size == 0) engine.max_batch_size = model.max_batch_size;
+  engine.max_batch_size =
+      std::min<int64_t>(engine.max_batch_size, static_cast<int64_t>(requests.size()));
+  return requests;
+}
+
+// Steps the engine, shows what is certain, returns the results in the order of the requests.
+class Generation {
+ public:
+  Generation(llm::Engine& engine, Console& console, bool stream)
+      : engine_(engine), console_(console), stream_(stream) {}
+
+  std::vector<llm::Result> run(std::vector<llm::Request> requests) {
+    results_.resize(requests.size());
+    for (size_t i = 0; i < requests.size(); ++i) {
+      engine_.submit(std::move(requests[i]), [this, i](const llm::Update& update) {
+        // Printed after the step: what throws here would pass through the engine.
+        if (stream_) pending_ += update.text;
+        if (update.result) results_[i] = *update.result;
+      });
+    }
+    do {
+      throw_if_interrupted();
+      show();
+    } while (engine_.step());
+    show();
+    std::vector<llm::Result> all;
+    for (auto& result : results_) all.push_back(std::move(result.value()));
+    return all;
+  }
+
+ private:
+  void show() {
+    if (console_.json()) return;
+    if (stream_) {
+      if (!pending_.empty()) console_.print_untrusted(pending_);
+      pending_.clear();
+      if (results_[0] && shown_++ == 0) console_.print("\n");
+      return;
+    }
+    while (shown_ < results_.size() && results_[shown_]) {
+      console_.print_untrusted(one_line(results_[shown_]->text) + "\n");
+      ++shown_;
+    }
+  }
+
+  llm::Engine& engine_;
+  Console& console_;
+  bool stream_;
+  std::string pending_;
+  size_t shown_ = 0;
+  std::deque<std::optional<llm::Result>> results_;
+};
+
+void run_plan(RunCommand& command, Console& console) {
+  if (!command.prompt_given->empty() && command.prompt.empty()) {
+    throw Error(ErrorCode::Usage, "prompt is empty").at("--prompt");
+  }
+  auto started = std::chrono::steady_clock::now();
+  llm::EngineOptions options;
+  options.device = device::DeviceId::parse(command.device);
+  options.max_batch_size = command.batch_size;
+  std::vector<Prompt> prompts = gather_prompts(command);
+  auto file = plan::PlanFile::open(command.plan);
+  llm::ModelInfo model = llm::read_model_info(file->plan());
+  encode_prompts(prompts, llm::make_tokenizer(file->plan()).get(), command.suffix);
+  auto defaults = llm::SamplingParams::from_generation(file->plan().generation);
+  for (const std::string& field : llm::unfollowed_generation_fields(file->plan().generation)) {
+    console.note("note: the plan's generation default " + field + " is not followed");
+  }
+  std::string proof = proof_note(*file);
+  if (!proof.empty()) console.note("note: " + proof);
+  std::vector<llm::Request> requests =
+      make_requests(prompts, command.sampling, defaults, model, options);
+  llm::SamplingParams sampling = requests[0].sampling;
+  auto engine = llm::Engine::open(file, options);
+  RunReport report;
+  auto loaded = std::chrono::steady_clock::now();
+  report.load_seconds = std::chrono::duration<double>(loaded - started).count();
+  // Results of a file stay one a line, even where it holds one prompt.
+  Generation generation(*engine, console, command.prompts_file.empty());
+  report.results = generation.run(std::move(requests));
+  report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - loaded).count();
+  if (console.json()) {
+    data::Json fields = to_json(report, prompts);
+    fields.set("plan", command.plan).set("device", options.device.to_string());
+    fields.set("proof_note", proof).set("sampling", to_json(sampling));
+    console.print_document("run", fields);
+  }
+  console.note(speed_line(report));
+}
+
+void declare_prompts(CLI::App& app, RunCommand& command) {
+  CLI::Option_group* source = app.add_option_group("prompt", "what to continue: one of");
+  command.prompt_given = source->add_option("--prompt", command.prompt, "a text");
+  source
+      ->add_option("--prompts", command.prompts_file,
+                   "a file (- for stdin) with one prompt a line, or JSONL with prompt, article or "
+                   "ids; prints one line a result, with newlines as \\n and backslashes as \\\\")
+      ->type_name("FILE");
+  source->add_option("--ids", command.ids, "token ids: 1,2,3")->delimiter(',');
+  source->require_option(1);
+  app.add_option("--prompt-suffix", command.suffix, "appended to each prompt that is text");
+}
+
+}  // namespace
+
+VerbAction declare_run(CLI::App& app) {
+  auto command = std::make_shared<RunCommand>();
+  app.add_option("plan", command->plan, "plan file")->required()->type_name("PLAN");
+  declare_prompts(app, *command);
+  declare_sampling(app, command->sampling);
+  app.add_option("--device", command->device, "cpu, cuda or cuda:1")->capture_default_str();
+  app.add_option("--batch-size", command->batch_size,
+                 "prompts that run at once; 0: as many as the plan was built for")
+      ->check(CLI::NonNegativeNumber);
+  return [command](Console& console) { run_plan(*command, console); };
+}
+
+}  // namespace tenon::cli

@@ -1,0 +1,33 @@
+#pragma once
+
+#include <functional>
+#include <span>
+
+#include "cli/console.h"
+
+namespace CLI {
+class App;
+}
+
+namespace tenon::cli {
+
+// What a verb does once its command line is parsed. Throws tenon::Error where it fails.
+using VerbAction = std::function<void(Console&)>;
+
+// One verb, in one file of its name.
+struct Verb {
+  const char* name;
+  const char* what;  // one line of --help
+  // Declares the verb's options on its command and returns its action.
+  VerbAction (*declare)(CLI::App& command);
+};
+
+VerbAction declare_build(CLI::App& command);
+VerbAction declare_run(CLI::App& command);
+VerbAction declare_inspect(CLI::App& command);
+VerbAction declare_version(CLI::App& command);
+
+// In the order of --help.
+std::span<const Verb> verbs();
+
+}  // namespace tenon::cli
