@@ -17,7 +17,7 @@
 namespace tenon::llm {
 
 struct EngineOptions {
-  device::DeviceId device;       // read by Engine::open only
+  device::DeviceId device = {};  // read by Engine::open only
   int64_t max_batch_size = 0;    // sequences that run at once; 0: the plan's
   int64_t max_seq_len = 0;       // positions of one sequence; 0: the plan's
   int64_t cache_bytes = 0;       // at most this much for the KV cache, or
