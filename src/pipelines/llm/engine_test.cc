@@ -73,8 +73,6 @@ std::vector<Result> run_together(Engine& engine, const std::vector<Request>& req
   return results;
 }
 
-class EngineBatch : public testing::TestWithParam<std::tuple<EngineOptions, bool>> {};
-
 // The same tokens as alone; probabilities as alone to the last bit where `tolerance` is 0.
 void expect_as_alone(const EngineOptions& options, bool reference_only, float tolerance) {
   TestModel model;
