@@ -1,0 +1,15 @@
+#pragma once
+
+#include <cstddef>
+
+// What the machine can do at this moment, on all threads of the process's pool.
+namespace tenon::bench {
+
+double fma_flops_per_second();   // f32 multiply-add, widest vectors of this CPU
+double bf16_flops_per_second();  // vdpbf16ps; 0 where this CPU lacks it
+double dram_bytes_per_second(const std::byte* memory, size_t bytes);  // reading
+
+// Wall time; with one thread its CPU time instead, which other load on the machine disturbs less.
+double seconds_now();
+
+}  // namespace tenon::bench
