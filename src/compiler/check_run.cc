@@ -41,7 +41,7 @@ Tensor run_check(runtime::Session& session, const CheckData& data, runtime::Step
                          view_of(lengths, {seqs}),
                          view_of(table, {seqs, 1}),
                          view_of(data.logit_rows, {static_cast<int64_t>(data.logit_rows.size())})};
-  Tensor logits = make_f32(decoder.run(inputs)[0]);
+  Tensor logits = make_f32(decoder.to_host(decoder.run(inputs)[0]));
   decoder.set_observer({});
   return logits;
 }

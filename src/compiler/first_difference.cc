@@ -34,6 +34,7 @@ Captured capture(runtime::Session& session, const CheckData& data) {
       std::string name = name_of(stage, step, i);
       if (!name.empty() && is_float(outputs[i].dtype)) captured.emplace(name, make_f32(outputs[i]));
     }
+    return false;
   });
   return captured;
 }
@@ -65,12 +66,15 @@ Differences compare_run(runtime::Session& plan, const CheckData& data, const Cap
   Differences differences;
   const plan::Stage& stage = plan.stage("decoder").stage();
   run_check(plan, data, [&](size_t step, std::span<const TensorView> outputs) {
+    bool changed = false;
     for (size_t i = 0; i < outputs.size(); ++i) {
       auto found = reference.find(name_of(stage, step, i));
       if (found == reference.end() || !(found->second.extents() == outputs[i].extents)) continue;
       differences.tensors.push_back(compare(found->first, outputs[i], found->second));
       copy_convert(found->second, outputs[i]);
+      changed = true;
     }
+    return changed;
   });
   differences.first_bad = first_outlier(differences.tensors, precision);
   return differences;

@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/function_ref.h"
 #include "tensor/dtype.h"
 
 namespace tenon::device {
@@ -83,13 +84,31 @@ class Communicator {
   virtual void all_gather(const void* from, void* to, int64_t count, DType dtype, Stream& stream) = 0;
 };
 
+// A recorded sequence of work that is launched as one.
+class Graph {
+ public:
+  virtual ~Graph() = default;
+  virtual void launch(Stream& stream) = 0;
+};
+
 class Device {
  public:
   virtual ~Device() = default;
   virtual DeviceId id() const = 0;
-  virtual std::string description() const = 0;  // "AMD EPYC, 2 threads, avx512_bf16"
+  virtual std::string description() const = 0;  // "AMD EPYC, 2 threads"
+  // Whether its memory is the host's, so that no copy is needed.
+  virtual bool is_host() const = 0;
   virtual Allocator& allocator() = 0;
   virtual std::unique_ptr<Stream> make_stream() = 0;
+  // Host memory that copies to and from the device run from at full speed, without waiting.
+  virtual Allocator& pinned_allocator() = 0;
+  // Queued on the stream. Pinned host memory must stay unchanged until the stream got past it;
+  // other host memory is read before the call returns.
+  virtual void upload(void* to, const void* from, int64_t bytes, Stream& stream) = 0;
+  virtual void download(void* to, const void* from, int64_t bytes, Stream& stream) = 0;
+  virtual void clear(void* memory, int64_t bytes, Stream& stream) = 0;
+  // Records what `work` queues on the stream instead of running it; null where the device cannot.
+  virtual std::unique_ptr<Graph> record(Stream& stream, FunctionRef<void()> work) = 0;
 };
 
 // The host CPU as a device.

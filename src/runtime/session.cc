@@ -1,8 +1,8 @@
 #include "runtime/session.h"
 
-#include "backends/cpu/impl_list.h"
-#include "backends/reference/impl_list.h"
 #include "base/error.h"
+#include "runtime/backend_loader.h"
+#include "runtime/device_constants.h"
 
 namespace tenon::runtime {
 namespace {
@@ -17,19 +17,6 @@ class FileConstants : public ConstantSource {
 };
 
 }  // namespace
-
-std::vector<Backend> backends_for(const device::DeviceId& device, bool reference_only) {
-  if (device.kind == device::Kind::Cuda) {
-    throw Error(ErrorCode::Unsupported, "this build has no CUDA back end")
-        .got(device.to_string())
-        .accepted("cpu")
-        .fix("run with --device cpu");
-  }
-  std::vector<Backend> backends;
-  if (!reference_only) backends.push_back({"cpu", cpu::implementations()});
-  backends.push_back({"reference", reference::implementations()});
-  return backends;
-}
 
 std::unique_ptr<Session> Session::open(std::shared_ptr<const plan::PlanFile> file, const SessionOptions& options) {
   auto constants = std::make_unique<FileConstants>(file);
@@ -50,6 +37,14 @@ Session::~Session() = default;
 
 void Session::make_runners(ConstantSource& constants, const SessionOptions& options) {
   TENON_CHECK(!options.devices.empty());
+  DeviceBackends opened = open_backends(options.devices[0], options.reference_only);
+  device_ = opened.device;
+  stream_ = device_->make_stream();
+  ConstantSource* source = &constants;
+  if (!device_->is_host()) {
+    device_constants_ = std::make_unique<DeviceConstants>(plan_, constants, *device_);
+    source = device_constants_.get();
+  }
   for (const plan::Stage& stage : plan_.stages) {
     if (stage.ranks > static_cast<int>(options.devices.size())) {
       throw Error(ErrorCode::Unsupported, "the stage needs more devices")
@@ -57,9 +52,7 @@ void Session::make_runners(ConstantSource& constants, const SessionOptions& opti
           .got(std::to_string(options.devices.size()))
           .accepted(std::to_string(stage.ranks));
     }
-    runners_.push_back(std::make_unique<StageRunner>(plan_, stage, constants,
-                                                     backends_for(options.devices[0], options.reference_only),
-                                                     device::cpu_device().allocator()));
+    runners_.push_back(std::make_unique<StageRunner>(stage, *source, opened.backends, *device_, *stream_));
   }
 }
 

@@ -27,20 +27,20 @@ class Session {
   ~Session();
 
   const plan::Plan& plan() const { return plan_; }
+  device::Device& device() const { return *device_; }
   StageRunner& stage(std::string_view name);
   bool has_stage(std::string_view name) const;
 
  private:
   std::shared_ptr<const plan::PlanFile> file_;
-  std::unique_ptr<ConstantSource> owned_constants_;
+  std::unique_ptr<ConstantSource> owned_constants_, device_constants_;
   const plan::Plan& plan_;
+  device::Device* device_ = nullptr;
+  std::unique_ptr<device::Stream> stream_;
   std::vector<std::unique_ptr<StageRunner>> runners_;
   Session(std::shared_ptr<const plan::PlanFile> file, std::unique_ptr<ConstantSource> constants,
           const SessionOptions& options);
   void make_runners(ConstantSource& constants, const SessionOptions& options);
 };
-
-// The back ends of a device, best first, the reference last.
-std::vector<Backend> backends_for(const device::DeviceId& device, bool reference_only = false);
 
 }  // namespace tenon::runtime

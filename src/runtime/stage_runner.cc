@@ -24,12 +24,22 @@ std::string input_name(const plan::ValueInfo& value, size_t index) {
 
 }  // namespace
 
-StageRunner::StageRunner(const plan::Plan& plan, const plan::Stage& stage, ConstantSource& constants,
-                         std::vector<Backend> backends, device::Allocator& allocator)
-    : plan_(plan), stage_(stage), constants_(constants), backends_(std::move(backends)), allocator_(allocator) {
+// A recording of the stage's steps for exactly these sizes. Addresses are part of it, so that any
+// reallocation discards all of them.
+struct StageRunner::Recorded {
+  int runs = 0;  // of these sizes; recording starts when they come again
+  std::vector<const void*> aliased;  // device inputs, read where they lie
+  std::unique_ptr<device::Graph> graph;
+};
+
+StageRunner::StageRunner(const plan::Stage& stage, ConstantSource& constants, std::vector<Backend> backends,
+                         device::Device& device, device::Stream& stream)
+    : stage_(stage), constants_(constants), backends_(std::move(backends)), device_(device), stream_(stream) {
   views_.resize(stage.values.size());
   outputs_.resize(stage.outputs.size());
 }
+
+StageRunner::~StageRunner() = default;
 
 int64_t StageRunner::state_bytes(const SymbolValues& symbols) const {
   int64_t total = 0;
@@ -43,29 +53,25 @@ int64_t StageRunner::state_bytes(const SymbolValues& symbols) const {
 }
 
 void StageRunner::allocate_states(const SymbolValues& symbols) {
+  stream_.synchronize();
+  state_memory_.clear();
+  recorded_.clear();
+  current_binding_ = nullptr;
   std::vector<device::Arena> memory;
   for (int32_t index : stage_.states) {
     const ValueType& type = stage_.values[index].type;
     Extents extents = evaluate(type.shape, symbols);
-    int64_t bytes = dtype_bytes(type.dtype, checked_product(extents.span(), "state"));
-    // Fresh pages are zero; they become resident only when a position is written.
-    memory.emplace_back(allocator_, std::max<int64_t>(bytes, 64));
+    int64_t bytes = std::max<int64_t>(dtype_bytes(type.dtype, checked_product(extents.span(), "state")), 64);
+    memory.emplace_back(device_.allocator(), bytes);
+    // Fresh host pages are zero already, and become resident only when a position is written.
+    if (!device_.is_host()) device_.clear(memory.back().data(), bytes, stream_);
     views_[index] = TensorView(memory.back().data(), type.dtype, extents);
   }
   state_memory_ = std::move(memory);
   state_symbols_ = symbols;
-  current_binding_ = nullptr;
 }
 
-TensorView StageRunner::state(std::string_view name) const {
-  for (int32_t index : stage_.states) {
-    const auto& names = stage_.values[index].names;
-    if (std::find(names.begin(), names.end(), name) != names.end()) return views_[index];
-  }
-  throw Error(ErrorCode::Usage, "no such state").got(name).at(stage_.name);
-}
-
-SymbolValues StageRunner::solve_symbols(std::span<const TensorView> inputs) const {
+SymbolValues StageRunner::solve_symbols(std::span<const StageInput> inputs) const {
   SymbolValues symbols = state_symbols_;
   Problems problems;
   if (inputs.size() != stage_.inputs.size()) {
@@ -79,30 +85,30 @@ SymbolValues StageRunner::solve_symbols(std::span<const TensorView> inputs) cons
     problems.add(Error(ErrorCode::BadInput, problem)
                      .at(stage_.name)
                      .at(input_name(value, i))
-                     .got(std::string(dtype_name(inputs[i].dtype)) + inputs[i].extents.to_string())
+                     .got(std::string(dtype_name(inputs[i].view.dtype)) + inputs[i].view.extents.to_string())
                      .accepted(to_string(value.type)));
   };
   for (size_t i = 0; i < inputs.size(); ++i) {
     const ValueType& type = stage_.values[stage_.inputs[i]].type;
-    if (inputs[i].dtype != type.dtype) {
+    if (inputs[i].view.dtype != type.dtype) {
       wrong(i, "input has the wrong element type");
       continue;
     }
-    if (inputs[i].rank() != static_cast<int>(type.shape.size())) {
+    if (inputs[i].view.rank() != static_cast<int>(type.shape.size())) {
       wrong(i, "input has the wrong rank");
       continue;
     }
-    for (int axis = 0; axis < inputs[i].rank(); ++axis) {
+    for (int axis = 0; axis < inputs[i].view.rank(); ++axis) {
       std::optional<std::string> name = type.shape[axis].symbol_name();
       if (!name) continue;
-      auto [entry, added] = symbols.emplace(*name, inputs[i].extents[axis]);
-      if (!added && entry->second != inputs[i].extents[axis]) wrong(i, "input size disagrees on " + *name);
+      auto [entry, added] = symbols.emplace(*name, inputs[i].view.extents[axis]);
+      if (!added && entry->second != inputs[i].view.extents[axis]) wrong(i, "input size disagrees on " + *name);
     }
   }
   problems.throw_if_any();
   for (size_t i = 0; i < inputs.size(); ++i) {
     const ValueType& type = stage_.values[stage_.inputs[i]].type;
-    if (!(evaluate(type.shape, symbols) == inputs[i].extents)) wrong(i, "input has the wrong size");
+    if (!(evaluate(type.shape, symbols) == inputs[i].view.extents)) wrong(i, "input has the wrong size");
   }
   for (const plan::SymbolRange& range : stage_.symbols) {
     auto found = symbols.find(range.name);
@@ -129,16 +135,19 @@ const Binding& StageRunner::binding_for(const SymbolValues& symbols) {
   auto found = bindings_.find(key);
   if (found != bindings_.end()) return found->second;
   Binding binding = bind_stage(stage_, bounds, backends_);
-  if (binding.arena_bytes > arena_.bytes()) {
-    arena_ = device::Arena();
-    arena_ = device::Arena(allocator_, binding.arena_bytes);
-    current_binding_ = nullptr;
-  }
-  if (binding.workspace_bytes > workspace_.bytes()) {
-    workspace_ = device::Arena();
-    workspace_ = device::Arena(allocator_, binding.workspace_bytes);
-  }
+  grow(arena_, binding.arena_bytes);
+  grow(workspace_, binding.workspace_bytes);
   return bindings_.emplace(std::move(key), std::move(binding)).first->second;
+}
+
+void StageRunner::grow(device::Arena& arena, int64_t bytes) {
+  if (bytes <= arena.bytes()) return;
+  stream_.synchronize();
+  // Recordings and views hold addresses of the old memory.
+  recorded_.clear();
+  current_binding_ = nullptr;
+  arena = device::Arena();
+  arena = device::Arena(device_.allocator(), bytes);
 }
 
 const std::vector<StepChoice>& StageRunner::choices(const SymbolValues& symbols) {
@@ -157,6 +166,39 @@ void StageRunner::make_views(const Binding& binding, const SymbolValues& symbols
       views_[i] = constants_.constant(value.constant);
     }
   }
+}
+
+// Host inputs of a device stage are packed side by side and go over in one copy.
+void StageRunner::place_inputs(std::span<const StageInput> inputs) {
+  constexpr int64_t kAlignment = 256;
+  if (device_.is_host()) {
+    for (size_t i = 0; i < inputs.size(); ++i) views_[stage_.inputs[i]] = inputs[i].view;
+    return;
+  }
+  int64_t total = 0;
+  for (const StageInput& input : inputs) {
+    if (!input.on_device) total += round_up(input.view.bytes() + 1, kAlignment);
+  }
+  if (total > input_memory_.bytes()) {
+    int64_t bytes = std::max<int64_t>(2 * total, 1 << 16);
+    grow(input_memory_, bytes);
+    pinned_ = device::Arena();
+    pinned_ = device::Arena(device_.pinned_allocator(), bytes);
+  }
+  // The last run's copy out of the pinned block must be over before it is written again.
+  stream_.synchronize();
+  std::byte* packed = static_cast<std::byte*>(pinned_.data());
+  std::byte* device = static_cast<std::byte*>(input_memory_.data());
+  int64_t at = 0;
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    TensorView& view = views_[stage_.inputs[i]];
+    view = inputs[i].view;
+    if (inputs[i].on_device) continue;
+    std::memcpy(packed + at, view.data, static_cast<size_t>(view.bytes()));
+    view = TensorView(device + at, view.dtype, view.extents);
+    at += round_up(view.bytes() + 1, kAlignment);
+  }
+  if (at > 0) device_.upload(device, packed, at, stream_);
 }
 
 void StageRunner::run_step(const Binding& binding, size_t index) {
@@ -178,30 +220,94 @@ void StageRunner::run_step(const Binding& binding, size_t index) {
   args.outputs = step_outputs_;
   args.prepared = bound.prepared.get();
   args.workspace = {static_cast<std::byte*>(workspace_.data()), static_cast<size_t>(workspace_.bytes())};
+  args.stream = &stream_;
   try {
     bound.implementation->run(args);
   } catch (Error& error) {
     error.within(step.op).within(step.module);
     throw;
   }
-  if (observer_) observer_(index, step_outputs_);
+  if (observer_) observe(index);
 }
 
-std::span<const TensorView> StageRunner::run(std::span<const TensorView> inputs) {
+void StageRunner::observe(size_t index) {
+  if (device_.is_host()) {
+    observer_(index, step_outputs_);
+    return;
+  }
+  observed_.clear();
+  observed_copies_.clear();
+  for (const TensorView& output : step_outputs_) {
+    observed_copies_.push_back(Tensor::make(output.dtype, output.extents));
+    observed_.push_back(observed_copies_.back().view());
+    if (output.count() > 0) device_.download(observed_.back().data, output.data, output.bytes(), stream_);
+  }
+  stream_.synchronize();
+  if (!observer_(index, observed_)) return;
+  for (size_t i = 0; i < step_outputs_.size(); ++i) {
+    if (step_outputs_[i].count() == 0) continue;
+    device_.upload(step_outputs_[i].data, observed_[i].data, step_outputs_[i].bytes(), stream_);
+  }
+}
+
+void StageRunner::run_steps(const Binding& binding) {
+  for (size_t i = 0; i < stage_.steps.size(); ++i) run_step(binding, i);
+}
+
+// Sizes that come again (decoding) are recorded at their second run and replayed from then on.
+bool StageRunner::replay_or_record(const Binding& binding) {
+  if (device_.is_host() || observer_) return false;
+  constexpr size_t kMostRecordings = 256;
+  if (recorded_.size() > kMostRecordings) recorded_.clear();
+  std::unique_ptr<Recorded>& recorded = recorded_[current_symbols_];
+  if (!recorded) recorded = std::make_unique<Recorded>();
+  std::vector<const void*> addresses;
+  for (int32_t input : stage_.inputs) addresses.push_back(views_[input].data);
+  if (recorded->graph && recorded->aliased != addresses) {
+    recorded->graph.reset();
+    recorded->runs = 1;
+  }
+  if (!recorded->graph && recorded->runs++ > 0) {
+    recorded->graph = device_.record(stream_, [&] { run_steps(binding); });
+    recorded->aliased = std::move(addresses);
+  }
+  if (!recorded->graph) return false;
+  recorded->graph->launch(stream_);
+  return true;
+}
+
+std::span<const TensorView> StageRunner::run(std::span<const TensorView> host_inputs) {
+  host_inputs_.clear();
+  for (const TensorView& view : host_inputs) host_inputs_.push_back({view, device_.is_host()});
+  return run(std::span<const StageInput>(host_inputs_));
+}
+
+std::span<const TensorView> StageRunner::run(std::span<const StageInput> inputs) {
   SymbolValues symbols = solve_symbols(inputs);
   if (state_memory_.empty() && !stage_.states.empty()) {
     throw Error(ErrorCode::Usage, "states are not allocated").at(stage_.name).fix("call allocate_states first");
   }
+  place_inputs(inputs);
   if (!current_binding_ || symbols != current_symbols_) {
     const Binding& binding = binding_for(symbols);
     make_views(binding, symbols);
     current_binding_ = &binding;
     current_symbols_ = std::move(symbols);
   }
-  for (size_t i = 0; i < inputs.size(); ++i) views_[stage_.inputs[i]] = inputs[i];
-  for (size_t i = 0; i < stage_.steps.size(); ++i) run_step(*current_binding_, i);
+  if (!replay_or_record(*current_binding_)) run_steps(*current_binding_);
   for (size_t i = 0; i < stage_.outputs.size(); ++i) outputs_[i] = views_[stage_.outputs[i]];
   return outputs_;
+}
+
+TensorView StageRunner::to_host(const TensorView& output) {
+  if (device_.is_host()) return output;
+  if (!downloaded_.view().defined() || downloaded_.dtype() != output.dtype ||
+      !(downloaded_.extents() == output.extents)) {
+    downloaded_ = Tensor::make(output.dtype, output.extents);
+  }
+  if (output.count() > 0) device_.download(downloaded_.view().data, output.data, output.bytes(), stream_);
+  stream_.synchronize();
+  return downloaded_.view();
 }
 
 }  // namespace tenon::runtime

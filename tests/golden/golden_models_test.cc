@@ -114,7 +114,8 @@ TEST_P(GoldenModel, SixteenBitPlansKeepTheDistribution) {
   auto bf16 = engine("bf16");
   metrics::KldStats stats = divergence(forced(*bf16));
   EXPECT_LE(stats.mean, 1e-3);
-  EXPECT_GE(stats.same_top, 0.99);
+  // About 55 rows of random logits whose ties are as close as bf16 rounds: one or two may flip.
+  EXPECT_GE(stats.same_top, 0.95);
   auto f16 = engine("f16");
   stats = divergence(forced(*f16));
   EXPECT_LE(stats.mean, 1e-4);

@@ -105,7 +105,7 @@ void Engine::forced_logits(const std::vector<Segment>& segments, const LogitsCal
                       .first_position = first,
                       .blocks = blocks.ids(),
                       .logits = StepPart::Rows::All});
-    callback(first, state.run_decoder());
+    callback(first, state.decoder.to_host(state.run_decoder()));
   }
 }
 

@@ -104,7 +104,7 @@ std::span<const Drawn> Engine::State::draw(const TensorView& logits,
     const Sequence& sequence = *drawing[row];
     rows.push_back({&sequence.sampling, sequence.tokens, static_cast<uint64_t>(sequence.drawn())});
     if (!observer) continue;
-    const float* first = logits.as<const float>() + row * model.vocabulary;
+    const float* first = decoder.to_host(logits).as<const float>() + row * model.vocabulary;
     observer(sequence.id, {first, static_cast<size_t>(model.vocabulary)});
   }
   return sampler->draw(logits, rows);

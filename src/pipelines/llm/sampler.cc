@@ -40,21 +40,22 @@ std::span<const Drawn> Sampler::draw(const TensorView& logits, std::span<const S
   collect(rows);
   auto count = static_cast<int64_t>(rows.size());
   auto history = static_cast<int64_t>(history_.size());
-  const TensorView inputs[] = {
-      logits,
-      view_of(temperature_, DType::F32, {count}),
-      view_of(top_k_, DType::I32, {count}),
-      view_of(top_p_, DType::F32, {count}),
-      view_of(repetition_penalty_, DType::F32, {count}),
-      view_of(uniform_, DType::F32, {count}),
-      view_of(history_, DType::I32, {history}),
-      view_of(history_offsets_, DType::I32, {count + 1}),
+  const runtime::StageInput inputs[] = {
+      {logits, true},  // where the decoder left them
+      {view_of(temperature_, DType::F32, {count})},
+      {view_of(top_k_, DType::I32, {count})},
+      {view_of(top_p_, DType::F32, {count})},
+      {view_of(repetition_penalty_, DType::F32, {count})},
+      {view_of(uniform_, DType::F32, {count})},
+      {view_of(history_, DType::I32, {history})},
+      {view_of(history_offsets_, DType::I32, {count + 1})},
   };
   std::span<const TensorView> outputs = stage_.run(inputs);
-  drawn_.clear();
-  for (int64_t row = 0; row < count; ++row) {
-    drawn_.push_back({outputs[0].as<const int32_t>()[row], outputs[1].as<const float>()[row]});
-  }
+  drawn_.assign(rows.size(), {});
+  const auto* ids = stage_.to_host(outputs[0]).as<const int32_t>();
+  for (size_t row = 0; row < rows.size(); ++row) drawn_[row].id = ids[row];
+  const auto* logprobs = stage_.to_host(outputs[1]).as<const float>();
+  for (size_t row = 0; row < rows.size(); ++row) drawn_[row].logprob = logprobs[row];
   return drawn_;
 }
 
