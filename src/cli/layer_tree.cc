@@ -83,7 +83,8 @@ void add_rows(const Node& node, int depth, Rows& rows) {
     auto count = static_cast<int64_t>(run_length(node.children, i));
     std::string name = child.name;
     if (count > 1) {
-      name += "-" + node.children[i + count - 1].name + " (" + std::to_string(count) + " times)";
+      name += "-" + node.children[i + count - 1].name + " (" + std::to_string(count) +
+              " alike, one below)";
     }
     std::string dtypes;
     for (const std::string& dtype : child.dtypes) dtypes += (dtypes.empty() ? "" : " ") + dtype;

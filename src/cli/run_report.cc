@@ -70,11 +70,8 @@ std::string speed_line(const RunReport& report) {
 Json to_json(const RunReport& report, const std::vector<Prompt>& prompts) {
   Json results = Json::array();
   for (size_t i = 0; i < report.results.size(); ++i) {
-    Json entry = Json::object();
+    Json entry = to_json(report.results[i]);
     if (!prompts[i].text.empty()) entry.set("prompt", prompts[i].text);
-    for (const auto& [name, value] : to_json(report.results[i]).as_object("result")) {
-      entry.set(name, value);
-    }
     results.push_back(std::move(entry));
   }
   Speed speed = speed_of(report);
@@ -96,6 +93,8 @@ std::string one_line(std::string_view text) {
       out += "\\n";
     } else if (byte == '\\') {
       out += "\\\\";
+    } else if (byte == '\r') {
+      out += "\\r";
     } else {
       out += byte;
     }
