@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <functional>
 
 #include "base/error.h"
 #include "ops/op_list.h"
@@ -50,6 +51,28 @@ TEST(RunPasses, LeavesOutWhatIsDisabled) {
   ir::Graph graph("g", ops::builtin_catalogue());
   std::vector<PassReport> reports = run_passes(graph, {.disabled = {"remove_no_op_casts"}});
   EXPECT_EQ(reports.size(), pass_list().size() - 2);
+}
+
+// The text form has no quantised types, so these stand here.
+TEST(Precision, LeavesQuantisedValuesAlone) {
+  ir::Graph graph = ir::parse(R"(graph g
+    input %so: i32[seqs1] "seq_offsets"
+    input %kl: i32[seqs] "kv_lengths"
+    input %bt: i32[seqs, blocks] "block_table"
+    input %x: f32[tokens, 4] "x"
+    const %w: f32[4, 4] "w"
+    state %cache: i8[cache_blocks, 2, 1, block_size, 4] "cache.0"
+    %q: f32[tokens, 4] "q" = linear(%x, %w, _, _)
+    %o = paged_attention(%q, %so, %kl, %bt, %cache) {heads: 1, kv_heads: 1, head_dim: 4}
+    output %o
+  )",
+                              ops::builtin_catalogue());
+  for (ir::Value& value : {std::ref(graph.value(4)), std::ref(graph.value(5))}) {
+    value.type.quant = QuantSpec{};
+  }
+  std::string before = ir::print(graph);
+  run_passes(graph, {.precision = DType::BF16});
+  EXPECT_EQ(ir::print(graph), before);
 }
 
 // layers x (norm, fc1, gelu, fc2, add): every pass that matches, matches in every layer.

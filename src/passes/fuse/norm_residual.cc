@@ -13,11 +13,11 @@ size_t residual_port(const ir::Node& node) {
   return node.op == ops::LayerNorm::kName ? 3 : 0;
 }
 
-// Whether the norm can stand where the node `add` stands and take its sum over.
+// Whether the norm can stand where the node `add` stands and take its sum over: what it reads
+// besides must be there by then, which excludes a norm that takes the sum for its weight.
 bool can_take(const ir::Graph& graph, const ir::Node& norm, ir::NodeId add) {
   size_t residual = residual_port(norm);
   if (residual == 0 || norm.outputs.size() != 1 || norm.inputs[residual] != ir::kNone) return false;
-  if (norm.inputs[0] != graph.node(add).outputs[0]) return false;
   for (size_t i = 1; i < residual; ++i) {
     if (norm.inputs[i] != ir::kNone && graph.value(norm.inputs[i]).producer >= add) return false;
   }
