@@ -12,9 +12,10 @@ constexpr size_t kShort = 48;
 }  // namespace
 
 MergeTable::MergeTable(std::vector<Rule> rules) : rules_(std::move(rules)) {
-  table_.assign(std::bit_ceil(rules_.size() * 2 + 2), -1);
+  table_.resize(std::bit_ceil(rules_.size() * 2 + 2));
   for (size_t rank = 0; rank < rules_.size(); ++rank) {
-    table_[bucket_of(rules_[rank].left, rules_[rank].right)] = static_cast<int32_t>(rank);
+    const Rule& rule = rules_[rank];
+    table_[bucket_of(rule.left, rule.right)] = {rule.left, rule.right, static_cast<int32_t>(rank)};
   }
 }
 
@@ -24,16 +25,14 @@ size_t MergeTable::bucket_of(int32_t left, int32_t right) const {
   size_t mask = table_.size() - 1;
   key *= 0x9E3779B97F4A7C15ull;
   size_t bucket = (key ^ key >> 32) & mask;
-  while (table_[bucket] >= 0) {
-    const Rule& rule = rules_[table_[bucket]];
-    if (rule.left == left && rule.right == right) break;
-    bucket = (bucket + 1) & mask;
+  for (;; bucket = (bucket + 1) & mask) {
+    const Entry& entry = table_[bucket];
+    if (entry.rank < 0 || (entry.left == left && entry.right == right)) return bucket;
   }
-  return bucket;
 }
 
 int32_t MergeTable::find(int32_t left, int32_t right) const {
-  return table_.empty() ? -1 : table_[bucket_of(left, right)];
+  return table_.empty() ? -1 : table_[bucket_of(left, right)].rank;
 }
 
 void Merger::merge(std::vector<int32_t>& slots) {
@@ -64,18 +63,19 @@ void Merger::merge_short(std::vector<int32_t>& slots) {
   }
 }
 
-void Merger::link(size_t count) {
-  previous_.resize(count);
-  next_.resize(count);
-  for (size_t i = 0; i < count; ++i) {
-    previous_[i] = static_cast<int32_t>(i) - 1;
-    next_[i] = i + 1 < count ? static_cast<int32_t>(i) + 1 : -1;
+void Merger::link(const std::vector<int32_t>& slots) {
+  symbols_.resize(slots.size());
+  for (size_t i = 0; i < slots.size(); ++i) {
+    auto place = static_cast<int32_t>(i);
+    symbols_[i] = {slots[i], place - 1, place + 1};
   }
+  symbols_.back().next = -1;
 }
 
 // Notes the rule, if any, for the symbol at `place` and the one after it.
-void Merger::offer(std::vector<int32_t>& slots, int32_t place) {
-  int32_t rank = table_.find(slots[place], slots[next_[place]]);
+void Merger::offer(int32_t place) {
+  const Symbol& symbol = symbols_[place];
+  int32_t rank = table_.find(symbol.slot, symbols_[symbol.next].slot);
   if (rank < 0) return;
   int32_t& index = bucket_of_rank_[rank];
   if (index < 0) {
@@ -101,32 +101,42 @@ int32_t Merger::take(Bucket& bucket) {
   }
   bool from_run = bucket.taken < bucket.run.size() &&
                   (bucket.late.empty() || bucket.run[bucket.taken] <= bucket.late.front());
-  if (from_run) return bucket.run[bucket.taken++];
+  if (from_run) {
+    // The places of a bucket lie far apart in a long piece, and each is a cache miss.
+    constexpr size_t kAhead = 12;
+    if (bucket.taken + kAhead < bucket.run.size()) {
+      __builtin_prefetch(&symbols_[bucket.run[bucket.taken + kAhead]]);
+    }
+    return bucket.run[bucket.taken++];
+  }
   std::pop_heap(bucket.late.begin(), bucket.late.end(), std::greater<>());
   int32_t place = bucket.late.back();
   bucket.late.pop_back();
   return place;
 }
 
-void Merger::apply(std::vector<int32_t>& slots, int32_t rank, int32_t place) {
+void Merger::apply(int32_t rank, int32_t place) {
   const MergeTable::Rule& rule = table_.rule(rank);
-  int32_t right = next_[place];
+  Symbol& left = symbols_[place];
+  if (left.next < 0) return;
+  Symbol& right = symbols_[left.next];
   // The pair that stood here may be gone: one of its sides was merged with another neighbour.
-  if (right < 0 || slots[place] != rule.left || slots[right] != rule.right) return;
-  slots[place] = rule.merged;
-  slots[right] = -1;
-  next_[place] = next_[right];
-  next_[right] = -1;
-  if (next_[place] >= 0) previous_[next_[place]] = place;
-  if (previous_[place] >= 0) offer(slots, previous_[place]);
-  if (next_[place] >= 0) offer(slots, place);
+  if (left.slot != rule.left || right.slot != rule.right) return;
+  left.slot = rule.merged;
+  left.next = right.next;
+  right.slot = -1;
+  right.next = -1;
+  if (left.previous >= 0) offer(left.previous);
+  if (left.next < 0) return;
+  symbols_[left.next].previous = place;
+  offer(place);
 }
 
 void Merger::merge_long(std::vector<int32_t>& slots) {
-  link(slots.size());
+  link(slots);
   bucket_of_rank_.assign(table_.rules().size(), -1);
   buckets_.clear();
-  for (size_t i = 0; i + 1 < slots.size(); ++i) offer(slots, static_cast<int32_t>(i));
+  for (size_t i = 0; i + 1 < slots.size(); ++i) offer(static_cast<int32_t>(i));
   while (!ranks_waiting_.empty()) {
     int32_t rank = ranks_waiting_.top();
     Bucket& bucket = buckets_[bucket_of_rank_[rank]];
@@ -136,9 +146,12 @@ void Merger::merge_long(std::vector<int32_t>& slots) {
       continue;
     }
     int32_t place = take(bucket);  // apply() may move the buckets
-    apply(slots, rank, place);
+    apply(rank, place);
   }
-  std::erase(slots, -1);
+  slots.clear();
+  for (const Symbol& symbol : symbols_) {
+    if (symbol.slot >= 0) slots.push_back(symbol.slot);
+  }
 }
 
 }  // namespace tenon::text

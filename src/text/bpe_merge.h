@@ -25,9 +25,13 @@ class MergeTable {
   const std::vector<Rule>& rules() const { return rules_; }
 
  private:
+  // A rank with its pair beside it, so that a lookup touches one place in memory.
+  struct Entry {
+    int32_t left = 0, right = 0, rank = -1;
+  };
   size_t bucket_of(int32_t left, int32_t right) const;
   std::vector<Rule> rules_;
-  std::vector<int32_t> table_;  // rank or -1; open addressing
+  std::vector<Entry> table_;  // open addressing; a power of two
 };
 
 // Applies merges to the symbols of one piece: always the lowest rank, then the leftmost place.
@@ -48,17 +52,22 @@ class Merger {
     bool empty() const { return taken == run.size() && late.empty(); }
   };
 
+  struct Symbol {
+    int32_t slot;            // -1: merged into an earlier one
+    int32_t previous, next;  // places, or -1
+  };
+
   void merge_short(std::vector<int32_t>& slots);
   void merge_long(std::vector<int32_t>& slots);
-  void link(size_t count);
-  void offer(std::vector<int32_t>& slots, int32_t place);
+  void link(const std::vector<int32_t>& slots);
+  void offer(int32_t place);
   int32_t take(Bucket& bucket);
-  void apply(std::vector<int32_t>& slots, int32_t rank, int32_t place);
+  void apply(int32_t rank, int32_t place);
 
   const MergeTable& table_;
-  std::vector<int32_t> ranks_;            // merge_short
-  std::vector<int32_t> previous_, next_;  // neighbours of each place, or -1
-  std::vector<int32_t> bucket_of_rank_;   // or -1
+  std::vector<int32_t> ranks_;           // merge_short
+  std::vector<Symbol> symbols_;          // merge_long
+  std::vector<int32_t> bucket_of_rank_;  // or -1
   std::vector<Bucket> buckets_;
   std::priority_queue<int32_t, std::vector<int32_t>, std::greater<>> ranks_waiting_;
 };

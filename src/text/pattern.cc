@@ -62,10 +62,13 @@ void Pattern::find_literal(std::string_view text, std::vector<Span>& spans) cons
 std::string Pattern::replaced(std::string_view text, std::string_view content) const {
   std::vector<Span> spans;
   find(text, spans);
+  size_t size = 0;
+  for (const Span& span : spans) size += span.match ? content.size() : span.end - span.begin;
+  check_growth(size);
   std::string out;
-  out.reserve(text.size());
+  out.reserve(size);
   for (const Span& span : spans) {
-    append_checked(out, span.match ? content : text.substr(span.begin, span.end - span.begin));
+    out += span.match ? content : text.substr(span.begin, span.end - span.begin);
   }
   return out;
 }

@@ -72,12 +72,15 @@ void apply_behavior(SplitBehavior behavior, std::vector<Span>& spans) {
   std::erase_if(spans, [](const Span& span) { return span.begin == span.end; });
 }
 
-void append_checked(std::string& out, std::string_view more) {
+void check_growth(size_t bytes) {
   constexpr size_t kMostBytes = size_t{1} << 30;
-  if (out.size() + more.size() > kMostBytes) {
-    throw Error(ErrorCode::BadInput, "text grows too long while it is normalised")
-        .accepted("at most 1 GiB");
-  }
+  if (bytes <= kMostBytes) return;
+  throw Error(ErrorCode::BadInput, "text grows too long while it is normalised")
+      .accepted("at most 1 GiB");
+}
+
+void append_checked(std::string& out, std::string_view more) {
+  check_growth(out.size() + more.size());
   out += more;
 }
 

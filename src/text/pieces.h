@@ -35,7 +35,8 @@ struct Pieces {
   }
 };
 
-// Appends to a text that a hostile tokenizer file may blow up; throws ErrorCode::BadInput at 1 GiB.
+// A hostile tokenizer file may blow a text up: throws ErrorCode::BadInput above 1 GiB.
+void check_growth(size_t bytes);
 void append_checked(std::string& out, std::string_view more);
 
 }  // namespace tenon::text

@@ -14,7 +14,8 @@ namespace {
 
 const std::string kFolder = std::string(TENON_SOURCE_DIR) + "/tests/golden/tokenizers/";
 
-// u32 count, u32 offsets [count + 1], items: the form of all tables here. Throws where it is missing.
+// u32 count, u32 offsets [count + 1], items: the form of all tables here. Throws where it is
+// missing.
 class Table {
  public:
   explicit Table(const std::string& path) : file_(MappedFile::open(path)) {
@@ -59,12 +60,14 @@ std::vector<uint32_t> read_index(const std::string& path) {
 std::string spelled(const Tokenizer& tokenizer, const std::vector<int32_t>& ids) {
   std::string out;
   for (int32_t id : ids) {
-    out += std::to_string(id) + ":" + escape_for_message(tokenizer.token_text(id).value_or("?")) + " ";
+    out +=
+        std::to_string(id) + ":" + escape_for_message(tokenizer.token_text(id).value_or("?")) + " ";
   }
   return out;
 }
 
-std::string streamed(const std::shared_ptr<const Tokenizer>& tokenizer, const std::vector<int32_t>& ids) {
+std::string streamed(const std::shared_ptr<const Tokenizer>& tokenizer,
+                     const std::vector<int32_t>& ids) {
   IncrementalDecoder decoder(tokenizer, false);
   std::string out;
   for (int32_t id : ids) {
@@ -95,7 +98,9 @@ void check_ids(const std::string& folder, const Tokenizer& tokenizer) {
   EXPECT_EQ(wrong, 0u) << "of " << strings.size();
 }
 
-TEST_P(Golden, EncodesAsTheOriginal) { check_ids(folder(), *Tokenizer::from_folder(folder())); }
+TEST_P(Golden, EncodesAsTheOriginal) {
+  check_ids(folder(), *Tokenizer::from_folder(folder()));
+}
 
 TEST_P(Golden, SurvivesSerialising) {
   auto tokenizer = Tokenizer::from_folder(folder());
@@ -119,14 +124,16 @@ TEST_P(Golden, AddsSpecialTokensAsTheOriginal) {
 
 TEST_P(Golden, DecodesAsTheOriginal) {
   auto tokenizer = Tokenizer::from_folder(folder());
-  Table strings(kFolder + "strings.bin"), ids(folder() + "ids.bin"), decoded(folder() + "decoded.bin");
+  Table strings(kFolder + "strings.bin"), ids(folder() + "ids.bin"),
+      decoded(folder() + "decoded.bin");
   std::vector<uint32_t> index = read_index(folder() + "decoded.index.bin");
   ASSERT_EQ(index.size(), decoded.size());
   std::vector<std::string_view> expected;
   for (size_t i = 0; i < strings.size(); ++i) expected.push_back(strings.text(i));
   for (size_t i = 0; i < index.size(); ++i) expected.at(index[i]) = decoded.text(i);
   for (size_t i = 0; i < strings.size(); ++i) {
-    ASSERT_EQ(tokenizer->decode(ids.ids(i), false), expected[i]) << escape_for_message(strings.text(i));
+    ASSERT_EQ(tokenizer->decode(ids.ids(i), false), expected[i])
+        << escape_for_message(strings.text(i));
     ASSERT_EQ(streamed(tokenizer, ids.ids(i)), expected[i]) << escape_for_message(strings.text(i));
   }
 }
