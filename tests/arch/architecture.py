@@ -274,6 +274,8 @@ def lists_source(text, inside):
     """Whether a CMakeLists.txt names or globs the source, as a path from its own folder."""
     words = {word.removeprefix("${CMAKE_CURRENT_SOURCE_DIR}/")
              for word in re.findall(r'[^\s()"]+', re.sub(r"#.*", "", text))}
+    for variable, items in re.findall(r"foreach\s*\(\s*(\w+)\s+([^)]*)\)", text):
+        words |= {word.replace("${%s}" % variable, item) for word in words for item in items.split()}
     globs = [word for word in words if "*" in word and word.count("/") == inside.count("/")]
     if inside.startswith("simd/"):  # compiled once per instruction set, listed by stem
         words |= {f"simd/{word}.cc" for word in words}

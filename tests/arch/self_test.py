@@ -58,6 +58,8 @@ class Clean(Tree):
         self.write("src/server/server.h", "#pragma once\n#include <boost/asio.hpp>\n")
         self.write("src/backends/cpu/kernels/add.cc", '#include "ops/op.h"\n#include <immintrin.h>\n')
         self.write("src/backends/cuda/add.cu", "#include <cuda_runtime.h>\n#include <mma.h>\n")
+        self.write("tests/e2e/CMakeLists.txt", "foreach(name a b)\n  add_executable(${name} ${name}_test.cc)\n")
+        self.write("tests/e2e/b_test.cc", "#include <gtest/gtest.h>\n")
         self.assertEqual(self.found(architecture.check), [])
         self.assertEqual(self.found(budgets.check), [])
 
