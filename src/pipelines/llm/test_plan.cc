@@ -138,7 +138,13 @@ int32_t TestModel::add_weight(plan::Stage& stage, const std::string& name, const
 plan::Stage TestModel::decoder() {
   plan::Stage stage;
   stage.name = "decoder";
-  stage.symbols = {{"tokens", 1, 64}, {"seqs", 1, kMostSeqs}};
+  stage.symbols = {{"tokens", 0, 64},
+                   {"embed_rows", 0, 64},
+                   {"seqs", 0, kMostSeqs},
+                   {"rows", 0, 64},
+                   {"max_blocks", 1, 64},
+                   {"cache_blocks", 1, kMostSeqs * kMostPositions},
+                   {"block_size", 1, kMostPositions}};
   std::vector<int32_t> in = add_decoder_inputs(stage);
   constexpr int64_t kKv = kKvHeads * kHeadDim;
   double deviation = 1 / std::sqrt(static_cast<double>(kHidden));
@@ -178,6 +184,7 @@ plan::Stage TestModel::decoder() {
 plan::Stage TestModel::sample() {
   plan::Stage stage;
   stage.name = "sample";
+  stage.symbols = {{"rows", 0, kMostSeqs}, {"history_tokens", 0, kMostSeqs * kMostPositions}};
   Dim rows = symbol("rows"), history = symbol("history_tokens");
   auto input = [&](const char* name, DType dtype, const Shape& shape) {
     return add_value(stage, ValueRole::Input, name, {dtype, shape, {}});
