@@ -36,6 +36,15 @@ void check_budgets(const compiler::BuildOptions& options) {
   problems.throw_if_any();
 }
 
+// "-o --json" is a forgotten name, not a file called "--json".
+void check_output(const std::string& output) {
+  if (!output.empty() && output[0] != '-') return;
+  throw Error(ErrorCode::Usage, "no name for the plan")
+      .at("--output")
+      .got(output)
+      .fix("for a name that starts with -, write ./" + output);
+}
+
 Json estimate_json(const compiler::BuildEstimate& estimate) {
   Json json = Json::object();
   json.set("plan_bytes", estimate.plan_bytes).set("peak_memory_bytes", estimate.peak_memory_bytes);
@@ -133,6 +142,7 @@ std::string summary(const Json& report) {
 
 void run_build(BuildCommand& command, Console& console) {
   command.options.gate = !command.no_gate;
+  check_output(command.options.output);
   check_budgets(command.options);
   remove_temporaries_when_ended(command.options.output);
   CliProgress progress(console);

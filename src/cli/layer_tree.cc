@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <deque>
+#include <map>
 #include <set>
 
 #include "base/text.h"
@@ -17,18 +18,16 @@ struct Node {
   std::string name;
   const WeightFact* weight = nullptr;
   std::deque<Node> children;
+  std::map<std::string, size_t> places;  // of each child, by name
   int64_t parameters = 0, bytes = 0;
   std::set<std::string> dtypes;
   std::string insides;  // equal for nodes that look the same but for their names
 };
 
 Node& child_of(Node& node, const std::string& name) {
-  for (Node& child : node.children) {
-    if (child.name == name) return child;
-  }
-  node.children.push_back({});
-  node.children.back().name = name;
-  return node.children.back();
+  auto [place, is_new] = node.places.emplace(name, node.children.size());
+  if (is_new) node.children.emplace_back().name = name;
+  return node.children[place->second];
 }
 
 void insert(Node& root, const WeightFact& weight) {
