@@ -29,6 +29,7 @@ struct Limits {
   int plan_json_depth = 512;
   int region_depth = 100;
   int ranks = 1024;
+  int64_t symbol_most = 1ll << 36;
   int64_t graph_nodes = 10'000'000;
   int64_t prompt_bytes = 64ll << 20;
   int stop_strings = 64;

@@ -48,6 +48,9 @@ int usable_threads() {
 
 }  // namespace
 
+// A call hands out size() tickets; whoever is running takes the next one, the caller too. So a worker
+// that the system has not scheduled holds nobody up: the caller does its share. That matters whenever
+// more is running than there are cores.
 struct ThreadPool::State {
   // A worker spins this often before it sleeps: about 50 us, longer than the gap between two steps
   // of a decode, so a running model never pays a wake-up.
@@ -55,26 +58,35 @@ struct ThreadPool::State {
 
   std::atomic<uint32_t> generation{0};
   std::atomic<int> sleepers{0};
-  std::atomic<int> pending{0};
+  std::atomic<int> next_ticket{INT_MAX / 2};
+  std::atomic<int> finished{0};
   std::atomic<bool> stop{false};
-  const FunctionRef<void(int)>* work = nullptr;
+  std::atomic<const FunctionRef<void(int)>*> work{nullptr};
+  int tickets = 0;
   std::mutex caller;
   std::mutex failure_mutex;
   std::exception_ptr failure;
   std::vector<std::thread> workers;
 
-  void call(int thread) {
-    t_inside_pool = true;
-    try {
-      (*work)(thread);
-    } catch (...) {
-      std::lock_guard lock(failure_mutex);
-      if (!failure) failure = std::current_exception();
+  // Takes tickets until none is left. A worker that comes late finds none, or helps with the next
+  // call: `work` is stored before the tickets are, and read after one is taken.
+  void take_tickets() {
+    while (true) {
+      int ticket = next_ticket.fetch_add(1, std::memory_order_acq_rel);
+      if (ticket >= tickets) return;
+      t_inside_pool = true;
+      try {
+        (*work.load(std::memory_order_acquire))(ticket);
+      } catch (...) {
+        std::lock_guard lock(failure_mutex);
+        if (!failure) failure = std::current_exception();
+      }
+      t_inside_pool = false;
+      finished.fetch_add(1, std::memory_order_acq_rel);
     }
-    t_inside_pool = false;
   }
 
-  void worker_loop(int thread) {
+  void worker_loop() {
     uint32_t seen = 0;
     while (true) {
       int spins = 0;
@@ -87,10 +99,9 @@ struct ThreadPool::State {
         if (generation.load() == seen) futex_wait(generation, seen);
         sleepers.fetch_sub(1);
       }
-      ++seen;
+      seen = generation.load(std::memory_order_acquire);
       if (stop.load(std::memory_order_acquire)) return;
-      call(thread);
-      pending.fetch_sub(1, std::memory_order_acq_rel);
+      take_tickets();
     }
   }
 
@@ -102,8 +113,9 @@ struct ThreadPool::State {
 
 ThreadPool::ThreadPool(int threads)
     : threads_(std::max(1, threads)), state_(std::make_unique<State>()) {
+  state_->tickets = threads_;
   for (int i = 1; i < threads_; ++i) {
-    state_->workers.emplace_back([this, i] { state_->worker_loop(i); });
+    state_->workers.emplace_back([this] { state_->worker_loop(); });
   }
 }
 
@@ -119,12 +131,13 @@ void ThreadPool::run(FunctionRef<void(int)> work) {
     return;
   }
   std::lock_guard lock(state_->caller);
-  state_->work = &work;
   state_->failure = nullptr;
-  state_->pending.store(threads_ - 1, std::memory_order_release);
+  state_->finished.store(0, std::memory_order_relaxed);
+  state_->work.store(&work, std::memory_order_release);
+  state_->next_ticket.store(0, std::memory_order_release);
   state_->start_generation();
-  state_->call(0);
-  for (int spins = 0; state_->pending.load(std::memory_order_acquire) != 0; ++spins) {
+  state_->take_tickets();
+  for (int spins = 0; state_->finished.load(std::memory_order_acquire) != threads_; ++spins) {
     if (spins < State::kSpins) {
       pause_briefly();
     } else {

@@ -7,8 +7,8 @@
 
 namespace tenon {
 
-// A fixed set of worker threads that spin briefly, then sleep on a futex. The calling thread is
-// worker 0. One call runs at a time; a nested call runs serially on the caller.
+// A fixed set of worker threads that spin briefly, then sleep on a futex; the calling thread works
+// too. One call runs at a time; a nested call runs serially on the caller.
 class ThreadPool {
  public:
   explicit ThreadPool(int threads);
@@ -18,8 +18,9 @@ class ThreadPool {
 
   int size() const { return threads_; }
 
-  // Calls work(thread) once on each of size() threads and waits. An exception of any thread is
-  // rethrown on the caller once all have ended.
+  // Calls work(0) ... work(size() - 1), each once, on as many threads as are free, and waits. Two of
+  // the calls may run one after the other on one thread, so they must not wait for each other. An
+  // exception of any call is rethrown on the caller once all have ended.
   void run(FunctionRef<void(int thread)> work);
 
   // Splits [0, count) into contiguous ranges of at least `grain` and calls work(begin, end).
