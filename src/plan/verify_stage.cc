@@ -29,7 +29,9 @@ class StageVerifier {
       top_step_ = static_cast<int32_t>(i);
       check_step(stage_.steps[i], 0);
     }
-    for (int32_t output : stage_.outputs) read(output, "outputs", false);
+    // Outputs are read when the stage has ended, so nothing may reuse their memory before.
+    top_step_ = static_cast<int32_t>(stage_.steps.size()) - 1;
+    for (int32_t output : stage_.outputs) read(output, "outputs");
     for (size_t i = 0; i < stage_.values.size(); ++i) check_lifetime(static_cast<int32_t>(i));
   }
 
@@ -58,7 +60,7 @@ class StageVerifier {
         .got(std::to_string(index))
         .accepted("0 to " + std::to_string(static_cast<int64_t>(stage_.values.size()) - 1));
   }
-  void read(int32_t index, std::string_view what, bool is_step = true) {
+  void read(int32_t index, std::string_view what) {
     check_index(index, what);
     if (marks_[index] != Mark::Visible) {
       throw Error(ErrorCode::BadInput, marks_[index] == Mark::Gone
@@ -67,7 +69,7 @@ class StageVerifier {
           .at(what)
           .at(describe(index));
     }
-    if (is_step) last_read_[index] = top_step_;
+    last_read_[index] = top_step_;
   }
   void write(int32_t index, std::string_view what) {
     check_index(index, what);
@@ -102,11 +104,11 @@ class StageVerifier {
 void StageVerifier::read_symbols() {
   for (const SymbolRange& symbol : stage_.symbols) {
     std::string place = "symbol " + symbol.name;
-    if (symbol.least < 0 || symbol.least > symbol.most || symbol.most > kLimits.positions) {
+    if (symbol.least < 0 || symbol.least > symbol.most || symbol.most > kLimits.symbol_most) {
       throw Error(ErrorCode::BadInput, "range")
           .at(place)
           .got("[" + std::to_string(symbol.least) + ", " + std::to_string(symbol.most) + "]")
-          .accepted("0 <= least <= most <= " + std::to_string(kLimits.positions));
+          .accepted("0 <= least <= most <= " + std::to_string(kLimits.symbol_most));
     }
     if (symbol.name.empty() || !most_.emplace(symbol.name, symbol.most).second) {
       throw Error(ErrorCode::BadInput, "name is empty or appears twice").at(place);
@@ -136,6 +138,8 @@ void StageVerifier::check_value(int32_t index) {
 }
 
 // Also computes the size at the upper ends of the symbols' ranges, so that no size overflows later.
+// The sizes of a state (blocks and positions a block) never reach their ends together; the runtime
+// checks their product.
 void StageVerifier::check_type(const ValueInfo& value) const {
   const Shape& shape = value.type.shape;
   if (shape.size() > static_cast<size_t>(kMaxRank)) {

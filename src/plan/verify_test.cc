@@ -62,6 +62,12 @@ const Case kCases[] = {
     {"LeavesItsRegion", "outside the region", [](Plan&, Stage& s) { s.outputs.push_back(6); }},
     {"BeginsLate", "lifetime does not begin", [](Plan&, Stage& s) { s.values[4].first_step = 1; }},
     {"EndsEarly", "lifetime ends before", [](Plan&, Stage& s) { s.values[4].last_step = 0; }},
+    {"OutputEndsEarly", "value 4 (hidden): lifetime ends before",
+     [](Plan&, Stage& s) {
+       s.steps.push_back(Step{"nop", 1, {}, {}, {}, "", {}, {}});
+       s.values[5].last_step = 2;
+       s.outputs.push_back(4);
+     }},
     {"EndsAfterTheStage", "does not exist", [](Plan&, Stage& s) { s.values[4].last_step = 2; }},
     {"ConstantIndex", "no such constant", [](Plan&, Stage& s) { s.values[1].constant = 2; }},
     {"ConstantType", "type differs", [](Plan&, Stage& s) { s.values[1].type.dtype = DType::F16; }},

@@ -64,8 +64,8 @@ struct Outcome {
   int code = 0;         // 0: accepted; else the ErrorCode
   std::string message;  // of the error
   std::string log;      // what was written to stderr
-  double seconds = 0;
-  int64_t growth = 0;  // bytes of peak memory above the start
+  double seconds = 0;   // of processor time: the machine may be busy
+  int64_t growth = 0;   // bytes of peak memory above the start
 };
 Outcome run_alone(const Case& input, const std::string& path);
 

@@ -72,7 +72,8 @@ const Forgery kForgeries[] = {
     {"L14", "TwoToThe40", "stages", "\"most\": 64", "\"most\": 1099511627776",
      "symbol tokens: range"},
     {"L14", "ExtentNegative", "stages", "\"blocks\", 2, 8", "\"blocks\", -2, 8", "negative extent"},
-    {"L14", "ExtentWraps", "stages", "\"blocks\", 2, 8", "4294967296, 4294967296, 8", "overflows"},
+    {"L14", "ExtentWraps", "stages", "[\"(tokens + 1)\", 8]", "[4294967296, 4294967296, 8]",
+     "overflows"},
     {"L14", "UnknownSymbol", "stages", "\"blocks\", 2, 8", "\"clocks\", 2, 8",
      "symbol has no value; got clocks"},
 };
