@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
 #include <cstring>
 
@@ -90,6 +91,9 @@ std::string printable(std::string_view text) {
 }
 
 void print_error(const Error& error, bool json) {
+  // Two threads may want to: the one that works and the one that ends it. One document, then.
+  static std::atomic_flag printed;
+  if (printed.test_and_set()) return;
   try {
     fmt::print(stderr, "error: {}\n", error.what());
     if (json) write_all(STDOUT_FILENO, error_document(error).dump(2) + "\n");
