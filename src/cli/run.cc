@@ -73,7 +73,7 @@ class Generation {
       });
     }
     do {
-      throw_if_interrupted();
+      stop_where_asked();
       show();
     } while (engine_.step());
     show();
@@ -83,9 +83,20 @@ class Generation {
   }
 
  private:
+  void stop_where_asked() {
+    try {
+      throw_if_interrupted();
+    } catch (const Error&) {
+      // The error's line on a terminal begins at its own line.
+      if (streamed_) console_.print("\n");
+      throw;
+    }
+  }
+
   void show() {
     if (console_.json()) return;
     if (stream_) {
+      streamed_ = streamed_ || !pending_.empty();
       if (!pending_.empty()) console_.print_untrusted(pending_);
       pending_.clear();
       if (results_[0] && shown_++ == 0) console_.print("\n");
@@ -100,6 +111,7 @@ class Generation {
   llm::Engine& engine_;
   Console& console_;
   bool stream_;
+  bool streamed_ = false;
   std::string pending_;
   size_t shown_ = 0;
   std::deque<std::optional<llm::Result>> results_;
