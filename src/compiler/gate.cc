@@ -82,9 +82,11 @@ DType precision_of(const plan::Plan& plan) {
   return dtype_from_name(plan.precision.get_string("dtype", "f32")).value_or(DType::F32);
 }
 
-void name_first_bad(runtime::Session& plan, runtime::Session& oracle, const CheckData& data, GateResult& result) {
+void name_first_bad(runtime::Session& plan, const LoweredPlan& oracle, CheckpointConstants& constants,
+                    const CheckData& data, GateResult& result) {
+  runtime::Session oracle_session(oracle.plan, constants);
   DType precision = precision_of(plan.plan());
-  Differences differences = find_first_difference(plan, oracle, data, precision);
+  Differences differences = find_first_difference(plan, oracle_session, data, precision);
   std::string against = "the oracle";
   // Faithful to its own import, but not to the original: the import is at fault.
   if (differences.first_bad < 0 && !data.layers.empty()) {
@@ -120,10 +122,9 @@ GateResult run_gate(std::shared_ptr<const plan::PlanFile> file, const LoweredPla
                     const WeightSource& weights, const CheckData& data, const GateBudget& budget) {
   GateResult result;
   CheckpointConstants constants(weights, oracle.recipes);
-  runtime::Session oracle_session(oracle.plan, constants);
-  auto plan_session = runtime::Session::open(file);
-  Tensor reference = run_check(oracle_session, data);
-  Tensor got = run_check(*plan_session, data);
+  // One after the other: caches and arenas of both at once would double the memory of the gate.
+  Tensor reference = run_check(*std::make_unique<runtime::Session>(oracle.plan, constants), data);
+  Tensor got = run_check(*runtime::Session::open(file), data);
 
   Comparison self = compare_logits(got, reference);
   result.proof_level = data.logits ? "golden" : "self";
@@ -138,7 +139,7 @@ GateResult run_gate(std::shared_ptr<const plan::PlanFile> file, const LoweredPla
     hold(golden, budget, "the golden logits", result);
   }
   result.passed = result.failures.empty();
-  if (!result.passed) name_first_bad(*plan_session, oracle_session, data, result);
+  if (!result.passed) name_first_bad(*runtime::Session::open(file), oracle, constants, data, result);
   result.report.set("passed", result.passed);
   return result;
 }
