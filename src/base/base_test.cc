@@ -11,7 +11,12 @@ namespace tenon {
 namespace {
 
 TEST(Error, ComposesOneEscapedLine) {
-  Error error = Error(ErrorCode::BadInput, "bad\nname").at("file").at("tensor \x1b[31m").got("1").accepted("2").fix("retry");
+  Error error = Error(ErrorCode::BadInput, "bad\nname")
+                    .at("file")
+                    .at("tensor \x1b[31m")
+                    .got("1")
+                    .accepted("2")
+                    .fix("retry");
   EXPECT_STREQ(error.what(), "file: tensor \\x1b[31m: bad\\nname; got 1, accepted 2; fix: retry");
   error.within("folder");
   EXPECT_EQ(error.place(), "folder: file: tensor \\x1b[31m");
@@ -44,7 +49,8 @@ TEST(Checked, RefusesOverflow) {
 
 TEST(Text, NearestNames) {
   std::vector<std::string> names = {"model.norm.weight", "lm_head.weight", "model.embed.weight"};
-  EXPECT_EQ(nearest_names("model.norm.weigth", names, 1), std::vector<std::string>{"model.norm.weight"});
+  EXPECT_EQ(nearest_names("model.norm.weigth", names, 1),
+            std::vector<std::string>{"model.norm.weight"});
   EXPECT_TRUE(nearest_names("zzzzzzzz", names).empty());
 }
 
@@ -66,7 +72,8 @@ TEST(ThreadPool, CoversEveryIndexOnceAndRethrows) {
   }
   EXPECT_THROW(pool.run([](int thread) {
     if (thread == 2) throw Error(ErrorCode::Internal, "x");
-  }), Error);
+  }),
+               Error);
 }
 
 }  // namespace

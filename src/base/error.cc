@@ -6,17 +6,28 @@ namespace tenon {
 
 std::string_view error_code_name(ErrorCode code) {
   switch (code) {
-    case ErrorCode::Internal: return "internal";
-    case ErrorCode::Usage: return "usage";
-    case ErrorCode::BadInput: return "bad_input";
-    case ErrorCode::Unsupported: return "unsupported";
-    case ErrorCode::ProofFailed: return "proof_failed";
-    case ErrorCode::OutOfMemory: return "out_of_memory";
-    case ErrorCode::WrongPlan: return "wrong_plan";
-    case ErrorCode::Io: return "io";
-    case ErrorCode::DeviceFault: return "device_fault";
-    case ErrorCode::Interrupted: return "interrupted";
-    case ErrorCode::Terminated: return "terminated";
+    case ErrorCode::Internal:
+      return "internal";
+    case ErrorCode::Usage:
+      return "usage";
+    case ErrorCode::BadInput:
+      return "bad_input";
+    case ErrorCode::Unsupported:
+      return "unsupported";
+    case ErrorCode::ProofFailed:
+      return "proof_failed";
+    case ErrorCode::OutOfMemory:
+      return "out_of_memory";
+    case ErrorCode::WrongPlan:
+      return "wrong_plan";
+    case ErrorCode::Io:
+      return "io";
+    case ErrorCode::DeviceFault:
+      return "device_fault";
+    case ErrorCode::Interrupted:
+      return "interrupted";
+    case ErrorCode::Terminated:
+      return "terminated";
   }
   return "internal";
 }

@@ -33,7 +33,8 @@ class Error : public std::exception {
  public:
   Error(ErrorCode code, std::string_view what);
 
-  // Where: a file, and a tensor, field, byte offset or node in it. Calls accumulate: "file: tensor x".
+  // Where: a file, and a tensor, field, byte offset or node in it. Calls accumulate: "file: tensor
+  // x".
   Error& at(std::string_view place) &;
   Error& got(std::string_view value) &;
   Error& accepted(std::string_view value) &;

@@ -167,11 +167,14 @@ MappedFile::~MappedFile() {
   if (fd_ >= 0) ::close(fd_);
 }
 
-bool MappedFile::damaged() const { return region_ >= 0 && g_regions[region_].damaged.load(); }
+bool MappedFile::damaged() const {
+  return region_ >= 0 && g_regions[region_].damaged.load();
+}
 
 void MappedFile::verify_unchanged() const {
   struct stat status {};
-  bool same = fstat(fd_, &status) == 0 && status.st_size == size_ && modified_ns(status) == modified_ns_;
+  bool same =
+      fstat(fd_, &status) == 0 && status.st_size == size_ && modified_ns(status) == modified_ns_;
   if (damaged() || !same) {
     throw Error(ErrorCode::BadInput, "file changed while it was being read")
         .at(path_)
@@ -245,15 +248,19 @@ std::string resolve_in_folder(const std::string& folder, std::string_view name) 
   };
   // <cache>/snapshots/<revision>/<file> links to <cache>/blobs/<digest>.
   std::string blobs;
-  if (size_t at = root.rfind("/snapshots/"); at != std::string::npos) blobs = root.substr(0, at) + "/blobs";
-  if (!inside(root) && (blobs.empty() || !inside(blobs))) throw refuse("link leaves the model folder");
+  if (size_t at = root.rfind("/snapshots/"); at != std::string::npos)
+    blobs = root.substr(0, at) + "/blobs";
+  if (!inside(root) && (blobs.empty() || !inside(blobs)))
+    throw refuse("link leaves the model folder");
   return joined;
 }
 
 AtomicFile::AtomicFile(std::string path) : path_(std::move(path)) {
   static std::atomic<int> counter{0};
   if (is_directory(path_)) {
-    throw Error(ErrorCode::BadInput, "output path is a directory").at(path_).accepted("a file path");
+    throw Error(ErrorCode::BadInput, "output path is a directory")
+        .at(path_)
+        .accepted("a file path");
   }
   remove_abandoned_temporaries(path_);
   temporary_ = path_ + ".tenon-tmp-" + std::to_string(getpid()) + "-" + std::to_string(counter++);
@@ -270,7 +277,9 @@ AtomicFile::~AtomicFile() {
   if (!temporary_.empty()) unlink(temporary_.c_str());
 }
 
-void AtomicFile::append(std::span<const std::byte> bytes) { write_at(size_, bytes); }
+void AtomicFile::append(std::span<const std::byte> bytes) {
+  write_at(size_, bytes);
+}
 
 void AtomicFile::write_at(int64_t offset, std::span<const std::byte> bytes) {
   size_t done = 0;
@@ -279,7 +288,8 @@ void AtomicFile::write_at(int64_t offset, std::span<const std::byte> bytes) {
     if (count < 0 && errno == EINTR) continue;
     if (count <= 0) {
       Error error(ErrorCode::Io, std::string("cannot write: ") + std::strerror(errno));
-      throw error.at(path_).fix("free disk space, or write to another disk; nothing was left behind");
+      throw error.at(path_).fix(
+          "free disk space, or write to another disk; nothing was left behind");
     }
     done += count;
   }
@@ -298,7 +308,8 @@ void AtomicFile::sync() {
 
 void AtomicFile::commit_as(const std::string& path) {
   sync();
-  if (rename(temporary_.c_str(), path.c_str()) != 0) throw io_error("cannot rename into place", path);
+  if (rename(temporary_.c_str(), path.c_str()) != 0)
+    throw io_error("cannot rename into place", path);
   temporary_.clear();
   int folder = ::open(parent_of(path).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (folder >= 0) {

@@ -60,7 +60,8 @@ class AtomicFile {
   const std::string& temporary_path() const { return temporary_; }
   void sync();
   void commit() { commit_as(path_); }
-  // Commits under another name in the same folder; the target named at construction stays untouched.
+  // Commits under another name in the same folder; the target named at construction stays
+  // untouched.
   void commit_as(const std::string& path);
 
  private:

@@ -14,7 +14,8 @@ Digest digest_of(std::span<const std::byte> bytes) {
 
 std::string to_hex(const Digest& digest) {
   char buffer[33];
-  std::snprintf(buffer, sizeof buffer, "%016llx%016llx", static_cast<unsigned long long>(digest.high),
+  std::snprintf(buffer, sizeof buffer, "%016llx%016llx",
+                static_cast<unsigned long long>(digest.high),
                 static_cast<unsigned long long>(digest.low));
   return buffer;
 }

@@ -30,7 +30,9 @@ LogLevel level_from_environment() {
 struct Logger {
   LogLevel level = level_from_environment();
   std::shared_ptr<spdlog::logger> sink;
-  Logger() : sink(std::make_shared<spdlog::logger>("tenon", std::make_shared<spdlog::sinks::stderr_sink_mt>())) {
+  Logger()
+      : sink(std::make_shared<spdlog::logger>("tenon",
+                                              std::make_shared<spdlog::sinks::stderr_sink_mt>())) {
     sink->set_pattern("%l: %v");
     sink->set_level(to_spdlog(level));
   }
@@ -48,7 +50,9 @@ void set_log_level(LogLevel level) {
   logger().sink->set_level(to_spdlog(level));
 }
 
-LogLevel log_level() { return logger().level; }
+LogLevel log_level() {
+  return logger().level;
+}
 
 void log(LogLevel level, std::string_view message) {
   if (level < logger().level) return;

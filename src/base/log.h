@@ -11,8 +11,14 @@ enum class LogLevel { Trace, Debug, Info, Warn, Error, Off };
 void set_log_level(LogLevel level);
 LogLevel log_level();
 void log(LogLevel level, std::string_view message);
-inline void log_info(std::string_view message) { log(LogLevel::Info, message); }
-inline void log_warn(std::string_view message) { log(LogLevel::Warn, message); }
-inline void log_debug(std::string_view message) { log(LogLevel::Debug, message); }
+inline void log_info(std::string_view message) {
+  log(LogLevel::Info, message);
+}
+inline void log_warn(std::string_view message) {
+  log(LogLevel::Warn, message);
+}
+inline void log_debug(std::string_view message) {
+  log(LogLevel::Debug, message);
+}
 
 }  // namespace tenon

@@ -64,8 +64,8 @@ void StderrProgress::draw(bool last) {
   constexpr int kWidth = 30;
   std::string bar(static_cast<size_t>(share * kWidth), '#');
   bar.resize(kWidth, '.');
-  std::fprintf(stderr, "\r\033[K%s [%s] %3.0f %%, %s left", phase_.c_str(), bar.c_str(), share * 100,
-               eta.c_str());
+  std::fprintf(stderr, "\r\033[K%s [%s] %3.0f %%, %s left", phase_.c_str(), bar.c_str(),
+               share * 100, eta.c_str());
   std::fflush(stderr);
 }
 

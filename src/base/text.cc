@@ -34,7 +34,8 @@ size_t utf8_length(std::string_view text, size_t at) {
 bool is_unsafe(std::string_view character) {
   unsigned char first = static_cast<unsigned char>(character[0]);
   if (character.size() == 1) return first < 0x20 || first == 0x7F;
-  if (character.size() == 2) return first == 0xC2 && static_cast<unsigned char>(character[1]) < 0xA0;
+  if (character.size() == 2)
+    return first == 0xC2 && static_cast<unsigned char>(character[1]) < 0xA0;
   if (character.size() == 3 && first == 0xE2) {
     unsigned char second = static_cast<unsigned char>(character[1]);
     unsigned char third = static_cast<unsigned char>(character[2]);
@@ -171,15 +172,17 @@ std::vector<std::string> split(std::string_view text, char separator) {
   }
 }
 
-std::vector<std::string> nearest_names(std::string_view name, std::span<const std::string> candidates,
-                                       size_t count) {
+std::vector<std::string> nearest_names(std::string_view name,
+                                       std::span<const std::string> candidates, size_t count) {
   // Edit distance is quadratic: bound hostile name lengths and candidate counts.
   constexpr size_t kLongestName = 256, kMostCandidates = 20000;
   std::string_view wanted = name.substr(0, kLongestName);
   std::vector<std::pair<size_t, const std::string*>> scored;
   for (size_t i = 0; i < candidates.size() && i < kMostCandidates; ++i) {
-    size_t distance = edit_distance(wanted, std::string_view(candidates[i]).substr(0, kLongestName));
-    if (distance <= std::max<size_t>(wanted.size() / 2, 2)) scored.emplace_back(distance, &candidates[i]);
+    size_t distance =
+        edit_distance(wanted, std::string_view(candidates[i]).substr(0, kLongestName));
+    if (distance <= std::max<size_t>(wanted.size() / 2, 2))
+      scored.emplace_back(distance, &candidates[i]);
   }
   std::stable_sort(scored.begin(), scored.end(),
                    [](const auto& a, const auto& b) { return a.first < b.first; });

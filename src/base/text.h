@@ -28,7 +28,7 @@ std::vector<std::string> split(std::string_view text, char separator);
 
 // The candidates nearest to `name` by edit distance, best first, at most `count`, none further than
 // half the name's length. For "did you mean".
-std::vector<std::string> nearest_names(std::string_view name, std::span<const std::string> candidates,
-                                       size_t count = 3);
+std::vector<std::string> nearest_names(std::string_view name,
+                                       std::span<const std::string> candidates, size_t count = 3);
 
 }  // namespace tenon

@@ -48,9 +48,9 @@ int usable_threads() {
 
 }  // namespace
 
-// A call hands out size() tickets; whoever is running takes the next one, the caller too. So a worker
-// that the system has not scheduled holds nobody up: the caller does its share. That matters whenever
-// more is running than there are cores.
+// A call hands out size() tickets; whoever is running takes the next one, the caller too. So a
+// worker that the system has not scheduled holds nobody up: the caller does its share. That matters
+// whenever more is running than there are cores.
 struct ThreadPool::State {
   // A worker spins this often before it sleeps: about 50 us, longer than the gap between two steps
   // of a decode, so a running model never pays a wake-up.
@@ -150,7 +150,8 @@ void ThreadPool::run(FunctionRef<void(int)> work) {
 void ThreadPool::parallel_for(int64_t count, int64_t grain,
                               FunctionRef<void(int64_t, int64_t)> work) {
   if (count <= 0) return;
-  int64_t parts = std::min<int64_t>(threads_, std::max<int64_t>(1, count / std::max<int64_t>(1, grain)));
+  int64_t parts =
+      std::min<int64_t>(threads_, std::max<int64_t>(1, count / std::max<int64_t>(1, grain)));
   if (parts == 1 || t_inside_pool) {
     work(0, count);
     return;

@@ -18,13 +18,14 @@ class ThreadPool {
 
   int size() const { return threads_; }
 
-  // Calls work(0) ... work(size() - 1), each once, on as many threads as are free, and waits. Two of
-  // the calls may run one after the other on one thread, so they must not wait for each other. An
-  // exception of any call is rethrown on the caller once all have ended.
+  // Calls work(0) ... work(size() - 1), each once, on as many threads as are free, and waits. Two
+  // of the calls may run one after the other on one thread, so they must not wait for each other.
+  // An exception of any call is rethrown on the caller once all have ended.
   void run(FunctionRef<void(int thread)> work);
 
   // Splits [0, count) into contiguous ranges of at least `grain` and calls work(begin, end).
-  void parallel_for(int64_t count, int64_t grain, FunctionRef<void(int64_t begin, int64_t end)> work);
+  void parallel_for(int64_t count, int64_t grain,
+                    FunctionRef<void(int64_t begin, int64_t end)> work);
 
  private:
   struct State;

@@ -30,8 +30,8 @@ class Stopwatch {
 
 data::Json ledger_json(const nn::Ledger& ledger) {
   data::Json counts = data::Json::object();
-  for (nn::WeightState state : {nn::WeightState::Used, nn::WeightState::Tied, nn::WeightState::Unused,
-                                nn::WeightState::Ignored}) {
+  for (nn::WeightState state : {nn::WeightState::Used, nn::WeightState::Tied,
+                                nn::WeightState::Unused, nn::WeightState::Ignored}) {
     counts.set(nn::weight_state_name(state), static_cast<int64_t>(ledger.count(state)));
   }
   data::Json unused = data::Json::array();
@@ -55,8 +55,8 @@ void check_finite(const WeightSource& weights) {
 }
 
 // The graphs as plan stages. Passes run on a copy: the imported graphs stay as the oracle's.
-LoweredPlan make_plan(const BuildOptions& options, const BuildSettings& settings, const ImportedModel& model,
-                      data::Json& pass_report) {
+LoweredPlan make_plan(const BuildOptions& options, const BuildSettings& settings,
+                      const ImportedModel& model, data::Json& pass_report) {
   LoweredPlan lowered;
   lowered.plan = describe_plan(options, settings, model);
   for (ir::Graph graph : model.model.stages) {
@@ -78,7 +78,8 @@ LoweredPlan make_plan(const BuildOptions& options, const BuildSettings& settings
 LoweredPlan make_oracle(const BuildSettings& settings, const ImportedModel& model) {
   LoweredPlan oracle;
   oracle.plan.name = "oracle";
-  for (const ir::Graph& graph : model.model.stages) lower_stage(graph, language_symbols(settings), oracle);
+  for (const ir::Graph& graph : model.model.stages)
+    lower_stage(graph, language_symbols(settings), oracle);
   return oracle;
 }
 
@@ -88,8 +89,8 @@ int64_t constant_bytes(const plan::Plan& plan) {
   return total;
 }
 
-void write_weights(plan::PlanWriter& writer, const LoweredPlan& lowered, const WeightSource& weights,
-                   Progress& progress) {
+void write_weights(plan::PlanWriter& writer, const LoweredPlan& lowered,
+                   const WeightSource& weights, Progress& progress) {
   progress.begin("writing weights", constant_bytes(lowered.plan));
   int64_t done = 0;
   for (size_t i = 0; i < lowered.recipes.size(); ++i) {
@@ -109,9 +110,11 @@ void write_weights(plan::PlanWriter& writer, const LoweredPlan& lowered, const W
   progress.end();
 }
 
-CheckData load_check_data(const BuildOptions& options, const BuildSettings& settings, const ImportedModel& model) {
+CheckData load_check_data(const BuildOptions& options, const BuildSettings& settings,
+                          const ImportedModel& model) {
   if (!options.golden_file.empty()) return read_golden_file(options.golden_file, model);
-  if (!options.check_file.empty()) return read_check_file(options.check_file, model, settings.max_seq_len);
+  if (!options.check_file.empty())
+    return read_check_file(options.check_file, model, settings.max_seq_len);
   return built_in_check_data(model, settings.max_seq_len);
 }
 
@@ -119,8 +122,9 @@ CheckData load_check_data(const BuildOptions& options, const BuildSettings& sett
 data::Json reference_steps(const std::shared_ptr<const plan::PlanFile>& file) {
   auto session = runtime::Session::open(file);
   data::Json steps = data::Json::array();
-  SymbolValues one = {{"tokens", 1},     {"seqs", 1},       {"rows", 1},       {"embed_rows", 0}, {"max_blocks", 1},
-                      {"cache_blocks", 1}, {"block_size", 16}, {"history_tokens", 16}};
+  SymbolValues one = {{"tokens", 1},      {"seqs", 1},           {"rows", 1},
+                      {"embed_rows", 0},  {"max_blocks", 1},     {"cache_blocks", 1},
+                      {"block_size", 16}, {"history_tokens", 16}};
   for (const plan::Stage& stage : file->plan().stages) {
     for (const runtime::StepChoice& choice : session->stage(stage.name).choices(one)) {
       if (choice.device != "reference") continue;
@@ -142,9 +146,10 @@ data::Json reference_steps(const std::shared_ptr<const plan::PlanFile>& file) {
   throw error;
 }
 
-void run_gate_and_record(const BuildOptions& options, const BuildSettings& settings, const ImportedModel& model,
-                         const std::shared_ptr<const plan::PlanFile>& file, plan::PlanWriter& writer,
-                         BuildResult& result, Progress& progress) {
+void run_gate_and_record(const BuildOptions& options, const BuildSettings& settings,
+                         const ImportedModel& model,
+                         const std::shared_ptr<const plan::PlanFile>& file,
+                         plan::PlanWriter& writer, BuildResult& result, Progress& progress) {
   CheckData data = load_check_data(options, settings, model);
   progress.begin("fidelity gate", 2);
   LoweredPlan oracle = make_oracle(settings, model);
@@ -176,17 +181,21 @@ BuildEstimate estimate(const BuildOptions& options) {
   LoweredPlan lowered = make_plan(options, settings, model, ignored);
   BuildEstimate result;
   int64_t largest = 0;
-  for (const plan::Constant& constant : lowered.plan.constants) largest = std::max(largest, constant.bytes);
-  result.plan_bytes = constant_bytes(lowered.plan) + static_cast<int64_t>(lowered.plan.tokenizer.size()) +
-                      static_cast<int64_t>(lowered.plan.graph_before.size() + lowered.plan.graph_after.size()) +
-                      (64 << 10);
+  for (const plan::Constant& constant : lowered.plan.constants)
+    largest = std::max(largest, constant.bytes);
+  result.plan_bytes =
+      constant_bytes(lowered.plan) + static_cast<int64_t>(lowered.plan.tokenizer.size()) +
+      static_cast<int64_t>(lowered.plan.graph_before.size() + lowered.plan.graph_after.size()) +
+      (64 << 10);
   // Measured on builds of 2 MB to 13 GB: buffers of the gate and the graphs beside one weight.
   result.peak_memory_bytes = largest + (256ll << 20);
   constexpr double kWriteBytesPerSecond = 400e6, kGateFlopsPerThread = 20e9, kGateTokens = 130;
-  double parameters = static_cast<double>(constant_bytes(lowered.plan)) / (dtype_bits(settings.precision) / 8);
+  double parameters =
+      static_cast<double>(constant_bytes(lowered.plan)) / (dtype_bits(settings.precision) / 8);
   result.seconds = 0.3 + static_cast<double>(result.plan_bytes) / kWriteBytesPerSecond;
   if (options.gate) {
-    result.seconds += 2 * 2 * parameters * kGateTokens / (kGateFlopsPerThread * process_thread_pool().size());
+    result.seconds +=
+        2 * 2 * parameters * kGateTokens / (kGateFlopsPerThread * process_thread_pool().size());
   }
   return result;
 }
@@ -207,7 +216,8 @@ BuildResult build(const BuildOptions& options, Progress& progress) {
 
   auto file = plan::PlanFile::open(writer.temporary_path());
   result.report.set("model", model.name).set("architecture", model.model.architecture);
-  result.report.set("dtype", dtype_name(settings.precision)).set("ledger", ledger_json(model.model.ledger));
+  result.report.set("dtype", dtype_name(settings.precision))
+      .set("ledger", ledger_json(model.model.ledger));
   result.report.set("passes", pass_report).set("reference_steps", reference_steps(file));
   if (options.gate) run_gate_and_record(options, settings, model, file, writer, result, progress);
   result.report.set("plan", options.output).set("identity", to_hex(file->identity()));

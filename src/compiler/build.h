@@ -11,9 +11,9 @@
 namespace tenon::compiler {
 
 struct BuildOptions {
-  std::string model;   // a model folder, or a .safetensors file in one
-  std::string output;  // the plan file
-  std::string name;    // what people call the model; "": the folder's name
+  std::string model;           // a model folder, or a .safetensors file in one
+  std::string output;          // the plan file
+  std::string name;            // what people call the model; "": the folder's name
   std::string dtype = "auto";  // auto (as the checkpoint is stored), f32, bf16, f16
   int64_t max_batch_size = 8;
   int64_t max_seq_len = 0;  // 0: the model's context
@@ -41,8 +41,8 @@ struct BuildResult {
 // What a build would cost, without reading any weight.
 BuildEstimate estimate(const BuildOptions& options);
 
-// Import -> passes -> plan file -> gate. Throws ErrorCode::ProofFailed where the gate fails: no plan
-// is left then, and an existing one at the output stays.
+// Import -> passes -> plan file -> gate. Throws ErrorCode::ProofFailed where the gate fails: no
+// plan is left then, and an existing one at the output stays.
 BuildResult build(const BuildOptions& options, Progress& progress);
 
 }  // namespace tenon::compiler

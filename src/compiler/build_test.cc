@@ -52,7 +52,8 @@ class Build : public ::testing::Test {
 ir::NodeId find_node(const ir::Graph& graph, std::string_view op, std::string_view module) {
   for (size_t i = 0; i < graph.nodes().size(); ++i) {
     const ir::Node& node = graph.nodes()[i];
-    if (node.op == op && node.module.find(module) != std::string::npos) return static_cast<ir::NodeId>(i);
+    if (node.op == op && node.module.find(module) != std::string::npos)
+      return static_cast<ir::NodeId>(i);
   }
   ADD_FAILURE() << "no " << op << " at " << module;
   return 0;
@@ -74,17 +75,21 @@ TEST_F(Build, TwoBuildsAreTheSameBytes) {
   second.output = folder_ + "/second.plan";
   build(first, quiet_);
   build(second, quiet_);
-  EXPECT_EQ(plan::PlanFile::open(first.output)->identity(), plan::PlanFile::open(second.output)->identity());
+  EXPECT_EQ(plan::PlanFile::open(first.output)->identity(),
+            plan::PlanFile::open(second.output)->identity());
   EXPECT_EQ(read_text_file(first.output, 1 << 30), read_text_file(second.output, 1 << 30));
 }
 
 TEST_F(Build, WrongEpsIsNamed) {
   BuildOptions faulty = options(kModels + "llama/base", "bf16");
   faulty.plant_fault = [](ir::Graph& graph) {
-    graph.node(find_node(graph, "rms_norm", "layers.1.post_attention_layernorm")).attributes.set("eps", 0.5);
+    graph.node(find_node(graph, "rms_norm", "layers.1.post_attention_layernorm"))
+        .attributes.set("eps", 0.5);
   };
   std::string text = failure(faulty);
-  EXPECT_NE(text.find("first bad tensor model.layers.1.post_attention_layernorm"), std::string::npos) << text;
+  EXPECT_NE(text.find("first bad tensor model.layers.1.post_attention_layernorm"),
+            std::string::npos)
+      << text;
 }
 
 TEST_F(Build, SwappedGateAndUpIsNamed) {
@@ -95,7 +100,8 @@ TEST_F(Build, SwappedGateAndUpIsNamed) {
     ir::Value& weight = graph.value(graph.node(linear).inputs[1]);
     const Recipe& both = *weight.recipe;
     int64_t half = both.extents()[0] / 2;
-    weight.recipe = Recipe::concat({Recipe::slice(both, 0, half, 2 * half), Recipe::slice(both, 0, 0, half)}, 0);
+    weight.recipe = Recipe::concat(
+        {Recipe::slice(both, 0, half, 2 * half), Recipe::slice(both, 0, 0, half)}, 0);
   };
   std::string text = failure(faulty);
   EXPECT_NE(text.find("first bad tensor model.layers.1.mlp"), std::string::npos) << text;
@@ -141,7 +147,8 @@ TEST_F(Build, HalfPrecisionOverflowIsNamed) {
                                                                         : 1.0f;
     for (int64_t i = 0; i < tensors.back().count(); ++i) tensors.back().as<float>()[i] *= factor;
   }
-  for (size_t i = 0; i < tensors.size(); ++i) named.push_back({source->weights()[i].name, tensors[i].view()});
+  for (size_t i = 0; i < tensors.size(); ++i)
+    named.push_back({source->weights()[i].name, tensors[i].view()});
   frontends::write_safetensors(model + "/model.safetensors", named);
   EXPECT_EQ(failure(options(model, "f32")), "");
   fs::remove(folder_ + "/model.plan");

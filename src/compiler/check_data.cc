@@ -31,7 +31,8 @@ void add_sequence(CheckData& data, std::vector<int32_t> ids, int64_t max_seq_len
 void choose_rows(CheckData& data, int64_t vocabulary) {
   int64_t most = std::max<int64_t>(1, kMostLogitBytes / (vocabulary * 4));
   int64_t tokens = static_cast<int64_t>(data.ids.size()), count = std::min(tokens, most);
-  for (int64_t i = 0; i < count; ++i) data.logit_rows.push_back(static_cast<int32_t>(i * tokens / count));
+  for (int64_t i = 0; i < count; ++i)
+    data.logit_rows.push_back(static_cast<int32_t>(i * tokens / count));
 }
 
 uint64_t next_random(uint64_t& state) {
@@ -44,7 +45,8 @@ uint64_t next_random(uint64_t& state) {
 
 std::vector<int32_t> random_ids(size_t count, int64_t vocabulary, uint64_t seed) {
   std::vector<int32_t> ids;
-  for (size_t i = 0; i < count; ++i) ids.push_back(static_cast<int32_t>(next_random(seed) % vocabulary));
+  for (size_t i = 0; i < count; ++i)
+    ids.push_back(static_cast<int32_t>(next_random(seed) % vocabulary));
   return ids;
 }
 
@@ -61,7 +63,8 @@ void check_ids(const std::vector<int32_t>& ids, int64_t vocabulary, std::string_
 std::vector<int32_t> ids_of_line(const std::string& line, const ImportedModel& model) {
   auto encode = [&](const std::string& text) {
     if (!model.tokenizer) {
-      throw Error(ErrorCode::BadInput, "the model has no tokenizer").fix("give \"ids\" instead of text");
+      throw Error(ErrorCode::BadInput, "the model has no tokenizer")
+          .fix("give \"ids\" instead of text");
     }
     return model.tokenizer->encode(text);
   };
@@ -69,7 +72,8 @@ std::vector<int32_t> ids_of_line(const std::string& line, const ImportedModel& m
   data::Json json = data::parse_json(line);
   if (const data::Json* ids = json.find("ids")) {
     std::vector<int32_t> list;
-    for (const data::Json& id : ids->as_array("$.ids")) list.push_back(static_cast<int32_t>(id.as_int("$.ids")));
+    for (const data::Json& id : ids->as_array("$.ids"))
+      list.push_back(static_cast<int32_t>(id.as_int("$.ids")));
     return list;
   }
   for (const char* field : {"prompt", "article", "text"}) {
@@ -90,7 +94,8 @@ std::vector<int32_t> read_i32(const frontends::SafetensorsFile& file, const std:
 void check_offsets(const CheckData& data, const std::string& path) {
   bool good = data.seq_offsets.size() >= 2 && data.seq_offsets.front() == 0 &&
               data.seq_offsets.back() == static_cast<int32_t>(data.ids.size());
-  for (size_t i = 1; good && i < data.seq_offsets.size(); ++i) good = data.seq_offsets[i] > data.seq_offsets[i - 1];
+  for (size_t i = 1; good && i < data.seq_offsets.size(); ++i)
+    good = data.seq_offsets[i] > data.seq_offsets[i - 1];
   if (!good) throw Error(ErrorCode::BadInput, "seq_offsets do not cut ids into sequences").at(path);
 }
 
@@ -117,7 +122,8 @@ CheckData built_in_check_data(const ImportedModel& model, int64_t max_seq_len) {
   return data;
 }
 
-CheckData read_check_file(const std::string& path, const ImportedModel& model, int64_t max_seq_len) {
+CheckData read_check_file(const std::string& path, const ImportedModel& model,
+                          int64_t max_seq_len) {
   CheckData data;
   data.origin = path.substr(path.rfind('/') + 1);
   data.seq_offsets.push_back(0);
@@ -151,7 +157,8 @@ CheckData read_golden_file(const std::string& path, const ImportedModel& model) 
   data.ids = read_i32(*file, "ids");
   data.seq_offsets = read_i32(*file, "seq_offsets");
   check_offsets(data, path);
-  int64_t vocabulary = model.model.language.vocabulary, tokens = static_cast<int64_t>(data.ids.size());
+  int64_t vocabulary = model.model.language.vocabulary,
+          tokens = static_cast<int64_t>(data.ids.size());
   check_ids(data.ids, vocabulary, path + ": ids");
   const WeightInfo* logits = file->find("logits");
   if (!logits || !(logits->extents == Extents{tokens, vocabulary}) || !is_float(logits->dtype)) {
@@ -165,7 +172,8 @@ CheckData read_golden_file(const std::string& path, const ImportedModel& model) 
   int64_t rows = static_cast<int64_t>(data.logit_rows.size());
   data.logits = Tensor::make(DType::F32, {rows, vocabulary});
   for (int64_t i = 0; i < rows; ++i) {
-    copy_convert(all.slice(0, data.logit_rows[i], data.logit_rows[i] + 1), data.logits->view().slice(0, i, i + 1));
+    copy_convert(all.slice(0, data.logit_rows[i], data.logit_rows[i] + 1),
+                 data.logits->view().slice(0, i, i + 1));
   }
   for (const WeightInfo& info : file->weights()) {
     if (info.name.compare(0, 6, "layer/") != 0 || !is_float(info.dtype)) continue;

@@ -9,13 +9,14 @@
 
 namespace tenon::compiler {
 
-// The token sequences a gate runs, and what the original implementation answered where that is known.
+// The token sequences a gate runs, and what the original implementation answered where that is
+// known.
 struct CheckData {
   std::string origin;  // "built-in prompts", the file's name
   std::vector<int32_t> ids;
-  std::vector<int32_t> seq_offsets;   // [seqs + 1]
-  std::vector<int32_t> logit_rows;    // rows whose logits are compared
-  std::optional<Tensor> logits;       // f32 [rows, vocabulary]: golden
+  std::vector<int32_t> seq_offsets;      // [seqs + 1]
+  std::vector<int32_t> logit_rows;       // rows whose logits are compared
+  std::optional<Tensor> logits;          // f32 [rows, vocabulary]: golden
   std::vector<std::string> layer_names;  // golden intermediate tensors, in file order
   std::vector<Tensor> layers;            // f32, [tokens, ...]
   std::string origin_versions;           // golden: what computed it

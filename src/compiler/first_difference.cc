@@ -42,7 +42,8 @@ Captured capture(runtime::Session& session, const CheckData& data) {
 TensorDifference compare(const std::string& name, const TensorView& got, const Tensor& reference) {
   Tensor values = make_f32(got);
   size_t count = static_cast<size_t>(values.count());
-  metrics::ErrorStats stats = metrics::compare({values.as<float>(), count}, {reference.as<float>(), count});
+  metrics::ErrorStats stats =
+      metrics::compare({values.as<float>(), count}, {reference.as<float>(), count});
   return {name, stats.relative_norm, stats.nonfinite};
 }
 
@@ -52,17 +53,20 @@ int first_outlier(const std::vector<TensorDifference>& tensors, DType precision)
   std::vector<double> errors;
   for (const TensorDifference& tensor : tensors) errors.push_back(tensor.relative_norm);
   if (errors.empty()) return -1;
-  std::nth_element(errors.begin(), errors.begin() + static_cast<std::ptrdiff_t>(errors.size() / 2), errors.end());
+  std::nth_element(errors.begin(), errors.begin() + static_cast<std::ptrdiff_t>(errors.size() / 2),
+                   errors.end());
   double limit = std::max(5 * errors[errors.size() / 2], 2 * unit_roundoff(precision));
   for (size_t i = 0; i < tensors.size(); ++i) {
-    if (tensors[i].nonfinite > 0 || !(tensors[i].relative_norm <= limit)) return static_cast<int>(i);
+    if (tensors[i].nonfinite > 0 || !(tensors[i].relative_norm <= limit))
+      return static_cast<int>(i);
   }
   return -1;
 }
 
 // After each step the tensor is compared and then replaced by the reference, so that every error is
 // the step's own: it neither hides behind nor spreads from those before it.
-Differences compare_run(runtime::Session& plan, const CheckData& data, const Captured& reference, DType precision) {
+Differences compare_run(runtime::Session& plan, const CheckData& data, const Captured& reference,
+                        DType precision) {
   Differences differences;
   const plan::Stage& stage = plan.stage("decoder").stage();
   run_check(plan, data, [&](size_t step, std::span<const TensorView> outputs) {
@@ -82,14 +86,15 @@ Differences compare_run(runtime::Session& plan, const CheckData& data, const Cap
 
 }  // namespace
 
-Differences find_first_difference(runtime::Session& plan, runtime::Session& oracle, const CheckData& data,
-                                  DType precision) {
+Differences find_first_difference(runtime::Session& plan, runtime::Session& oracle,
+                                  const CheckData& data, DType precision) {
   CheckData first = first_sequence(data, kTokens);
   Captured reference = capture(oracle, first);
   return compare_run(plan, first, reference, precision);
 }
 
-Differences find_first_golden_difference(runtime::Session& plan, const CheckData& data, DType precision) {
+Differences find_first_golden_difference(runtime::Session& plan, const CheckData& data,
+                                         DType precision) {
   CheckData all = first_sequence(data, kGoldenTokens);
   Captured reference;
   for (size_t i = 0; i < data.layers.size(); ++i) {

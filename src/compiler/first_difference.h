@@ -22,9 +22,10 @@ struct Differences {
 
 // Runs the first sequence of the data through both and compares tensor by tensor, each step working
 // on the oracle's values. The first bad one is not finite, or stands out from the others' rounding.
-Differences find_first_difference(runtime::Session& plan, runtime::Session& oracle, const CheckData& data,
-                                  DType precision);
+Differences find_first_difference(runtime::Session& plan, runtime::Session& oracle,
+                                  const CheckData& data, DType precision);
 // Against golden intermediate tensors ("layer/<module path>") of the original implementation.
-Differences find_first_golden_difference(runtime::Session& plan, const CheckData& data, DType precision);
+Differences find_first_golden_difference(runtime::Session& plan, const CheckData& data,
+                                         DType precision);
 
 }  // namespace tenon::compiler

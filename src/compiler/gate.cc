@@ -35,18 +35,23 @@ Comparison compare_logits(const Tensor& got, const Tensor& reference) {
 
 data::Json to_json(const Comparison& c) {
   data::Json json = data::Json::object();
-  json.set("rows", c.kld.rows).set("max_error", c.error.max_abs).set("mean_error", c.error.mean_abs);
+  json.set("rows", c.kld.rows)
+      .set("max_error", c.error.max_abs)
+      .set("mean_error", c.error.mean_abs);
   json.set("median_error", c.error.median_abs).set("logits_rms", c.error.reference_rms);
   json.set("max_error_over_rms", c.error.max_abs / c.error.reference_rms);
   json.set("relative_norm", c.error.relative_norm);
   json.set("mean_kld", c.kld.mean).set("median_kld", c.kld.median).set("p99_kld", c.kld.p99);
-  json.set("max_kld", c.kld.max).set("same_top", c.kld.same_top).set("decided_rows", c.kld.decided_rows);
+  json.set("max_kld", c.kld.max)
+      .set("same_top", c.kld.same_top)
+      .set("decided_rows", c.kld.decided_rows);
   json.set("nonfinite", c.error.nonfinite);
   return json;
 }
 
-// Whether `failures` of `rows` rows speak against a true failure rate of at most `rate`: the chance of
-// as many or more is below 0.1 %. A share of 99.5 % cannot be read off 130 rows by counting alone.
+// Whether `failures` of `rows` rows speak against a true failure rate of at most `rate`: the chance
+// of as many or more is below 0.1 %. A share of 99.5 % cannot be read off 130 rows by counting
+// alone.
 bool speaks_against(int64_t failures, int64_t rows, double rate) {
   if (failures == 0) return false;
   if (rate <= 0) return true;
@@ -58,12 +63,15 @@ bool speaks_against(int64_t failures, int64_t rows, double rate) {
   return 1 - below < 1e-3;
 }
 
-void hold(const Comparison& c, const GateBudget& budget, std::string_view against, GateResult& result) {
+void hold(const Comparison& c, const GateBudget& budget, std::string_view against,
+          GateResult& result) {
   auto fail = [&](std::string_view what, double got, std::string_view relation, double limit) {
-    result.failures.push_back(std::string(what) + " against " + std::string(against) + " is " + format_double(got) +
-                              ", budget " + std::string(relation) + " " + format_double(limit));
+    result.failures.push_back(std::string(what) + " against " + std::string(against) + " is " +
+                              format_double(got) + ", budget " + std::string(relation) + " " +
+                              format_double(limit));
   };
-  if (c.error.nonfinite > 0) result.failures.push_back("logits against " + std::string(against) + " are not finite");
+  if (c.error.nonfinite > 0)
+    result.failures.push_back("logits against " + std::string(against) + " are not finite");
   double error = c.error.max_abs / c.error.reference_rms;
   if (budget.max_error_over_rms > 0 && !(error <= budget.max_error_over_rms)) {
     fail("largest error over RMS", error, "at most", budget.max_error_over_rms);
@@ -72,8 +80,8 @@ void hold(const Comparison& c, const GateBudget& budget, std::string_view agains
     fail("mean KL divergence", c.kld.mean, "at most", budget.max_mean_kld);
   }
   double different = std::round((1 - c.kld.same_top) * static_cast<double>(c.kld.decided_rows));
-  if (c.kld.decided_rows > 0 &&
-      speaks_against(static_cast<int64_t>(different), c.kld.decided_rows, 1 - budget.min_same_top)) {
+  if (c.kld.decided_rows > 0 && speaks_against(static_cast<int64_t>(different), c.kld.decided_rows,
+                                               1 - budget.min_same_top)) {
     fail("share of same top tokens", c.kld.same_top, "at least", budget.min_same_top);
   }
 }
@@ -82,8 +90,8 @@ DType precision_of(const plan::Plan& plan) {
   return dtype_from_name(plan.precision.get_string("dtype", "f32")).value_or(DType::F32);
 }
 
-void name_first_bad(runtime::Session& plan, const LoweredPlan& oracle, CheckpointConstants& constants,
-                    const CheckData& data, GateResult& result) {
+void name_first_bad(runtime::Session& plan, const LoweredPlan& oracle,
+                    CheckpointConstants& constants, const CheckData& data, GateResult& result) {
   runtime::Session oracle_session(oracle.plan, constants);
   DType precision = precision_of(plan.plan());
   Differences differences = find_first_difference(plan, oracle_session, data, precision);
@@ -98,7 +106,8 @@ void name_first_bad(runtime::Session& plan, const LoweredPlan& oracle, Checkpoin
   result.first_bad = bad.name;
   data::Json json = data::Json::object();
   json.set("tensor", bad.name).set("against", against).set("relative_norm", bad.relative_norm);
-  json.set("nonfinite", bad.nonfinite).set("tensors_before_it", static_cast<int64_t>(differences.first_bad));
+  json.set("nonfinite", bad.nonfinite)
+      .set("tensors_before_it", static_cast<int64_t>(differences.first_bad));
   result.report.set("first_bad", std::move(json));
 }
 
@@ -139,7 +148,8 @@ GateResult run_gate(std::shared_ptr<const plan::PlanFile> file, const LoweredPla
     hold(golden, budget, "the golden logits", result);
   }
   result.passed = result.failures.empty();
-  if (!result.passed) name_first_bad(*runtime::Session::open(file), oracle, constants, data, result);
+  if (!result.passed)
+    name_first_bad(*runtime::Session::open(file), oracle, constants, data, result);
   result.report.set("passed", result.passed);
   return result;
 }

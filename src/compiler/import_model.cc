@@ -33,10 +33,12 @@ std::string read_chat_template(const std::string& folder) {
 }
 
 void check_tokenizer_fits(ImportedModel& imported) {
-  int64_t largest = imported.tokenizer->largest_id(), vocabulary = imported.model.language.vocabulary;
+  int64_t largest = imported.tokenizer->largest_id(),
+          vocabulary = imported.model.language.vocabulary;
   if (largest >= vocabulary) {
-    imported.notes.push_back("the tokenizer has ids up to " + std::to_string(largest) + ", the model only " +
-                             std::to_string(vocabulary) + " rows: such tokens are refused in prompts");
+    imported.notes.push_back("the tokenizer has ids up to " + std::to_string(largest) +
+                             ", the model only " + std::to_string(vocabulary) +
+                             " rows: such tokens are refused in prompts");
   }
 }
 
@@ -53,11 +55,12 @@ ImportedModel import_model(const std::string& path) {
   const models::Architecture& architecture = models::find_architecture(imported.config);
   auto checkpoint = frontends::CheckpointFolder::open(path);
   for (const auto& file : checkpoint->files()) {
-    imported.files.push_back({last_component(file->path()), file->bytes(), to_hex(file->header_digest())});
+    imported.files.push_back(
+        {last_component(file->path()), file->bytes(), to_hex(file->header_digest())});
   }
   imported.weights = checkpoint;
-  imported.model =
-      architecture.build({imported.config, imported.generation, *imported.weights, ops::builtin_catalogue()});
+  imported.model = architecture.build(
+      {imported.config, imported.generation, *imported.weights, ops::builtin_catalogue()});
   for (const ir::Graph& stage : imported.model.stages) ir::verify(stage);
   imported.notes = imported.model.notes;
   if (has_tokenizer(imported.path)) {

@@ -11,8 +11,8 @@
 
 namespace tenon::compiler {
 
-// A source file as the plan's provenance names it: no folder, so that the same model builds the same
-// bytes anywhere.
+// A source file as the plan's provenance names it: no folder, so that the same model builds the
+// same bytes anywhere.
 struct SourceFile {
   std::string name;
   int64_t bytes = 0;

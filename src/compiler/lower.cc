@@ -36,10 +36,14 @@ int32_t add_constant(const ir::Value& value, LoweredPlan& lowered) {
 
 plan::ValueRole role_of(ir::ValueKind kind) {
   switch (kind) {
-    case ir::ValueKind::Input: return plan::ValueRole::Input;
-    case ir::ValueKind::Constant: return plan::ValueRole::Constant;
-    case ir::ValueKind::State: return plan::ValueRole::State;
-    case ir::ValueKind::Intermediate: return plan::ValueRole::Intermediate;
+    case ir::ValueKind::Input:
+      return plan::ValueRole::Input;
+    case ir::ValueKind::Constant:
+      return plan::ValueRole::Constant;
+    case ir::ValueKind::State:
+      return plan::ValueRole::State;
+    case ir::ValueKind::Intermediate:
+      return plan::ValueRole::Intermediate;
   }
   return plan::ValueRole::Intermediate;
 }
@@ -67,7 +71,8 @@ std::vector<int32_t> renumber(const ir::Graph& graph) {
   return numbers;
 }
 
-std::vector<int32_t> map_ids(const std::vector<ir::ValueId>& ids, const std::vector<int32_t>& numbers) {
+std::vector<int32_t> map_ids(const std::vector<ir::ValueId>& ids,
+                             const std::vector<int32_t>& numbers) {
   std::vector<int32_t> mapped;
   for (ir::ValueId id : ids) mapped.push_back(id == ir::kNone ? -1 : numbers[id]);
   return mapped;
@@ -75,7 +80,8 @@ std::vector<int32_t> map_ids(const std::vector<ir::ValueId>& ids, const std::vec
 
 }  // namespace
 
-void lower_stage(const ir::Graph& graph, std::vector<plan::SymbolRange> symbols, LoweredPlan& lowered) {
+void lower_stage(const ir::Graph& graph, std::vector<plan::SymbolRange> symbols,
+                 LoweredPlan& lowered) {
   plan::Stage stage;
   stage.name = graph.name();
   stage.symbols = std::move(symbols);

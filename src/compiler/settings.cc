@@ -62,7 +62,8 @@ data::Json provenance_of(const BuildOptions& options, const ImportedModel& model
 BuildSettings settle(const BuildOptions& options, const ImportedModel& model) {
   BuildSettings settings;
   Problems problems;
-  auto refuse = [&](std::string_view option, std::string_view what, std::string_view got, std::string_view accepted) {
+  auto refuse = [&](std::string_view option, std::string_view what, std::string_view got,
+                    std::string_view accepted) {
     problems.add(Error(ErrorCode::Usage, what).at(option).got(got).accepted(accepted));
   };
   if (options.dtype == "auto") {
@@ -80,7 +81,8 @@ BuildSettings settle(const BuildOptions& options, const ImportedModel& model) {
   }
   settings.max_batch_size = options.max_batch_size;
   if (settings.max_batch_size < 1 || settings.max_batch_size > 65536) {
-    refuse("--max-batch-size", "out of range", std::to_string(options.max_batch_size), "1 to 65536");
+    refuse("--max-batch-size", "out of range", std::to_string(options.max_batch_size),
+           "1 to 65536");
   }
   settings.budget = default_budget(settings.precision);
   loosen(options.max_error, settings.budget.max_error_over_rms, true, settings.budget);
@@ -90,17 +92,21 @@ BuildSettings settle(const BuildOptions& options, const ImportedModel& model) {
   return settings;
 }
 
-plan::Plan describe_plan(const BuildOptions& options, const BuildSettings& settings, const ImportedModel& model) {
+plan::Plan describe_plan(const BuildOptions& options, const BuildSettings& settings,
+                         const ImportedModel& model) {
   const models::LanguageModelInfo& info = model.model.language;
   plan::Plan plan;
   plan.architecture = model.model.architecture;
   plan.name = options.name.empty() ? model.name : options.name;
   plan.pipeline = "llm";
-  plan.model.set("vocabulary", info.vocabulary).set("hidden", info.hidden).set("layers", info.layers);
+  plan.model.set("vocabulary", info.vocabulary)
+      .set("hidden", info.hidden)
+      .set("layers", info.layers);
   plan.model.set("heads", info.heads).set("kv_heads", info.kv_heads).set("head_dim", info.head_dim);
   plan.model.set("context", info.context);
   if (info.bos >= 0) plan.model.set("bos", info.bos);
-  plan.model.set("max_batch_size", settings.max_batch_size).set("max_seq_len", settings.max_seq_len);
+  plan.model.set("max_batch_size", settings.max_batch_size)
+      .set("max_seq_len", settings.max_seq_len);
   plan.generation = generation_of(model);
   plan.precision.set("dtype", dtype_name(settings.precision));
   plan.precision.set("residual_dtype", "f32").set("quantisation", "none");
@@ -117,9 +123,12 @@ std::vector<plan::SymbolRange> language_symbols(const BuildSettings& settings) {
   // gate runs a few more sequences than a small plan is meant to serve.
   int64_t seqs = std::max<int64_t>(settings.max_batch_size, 64);
   int64_t tokens = std::max<int64_t>(seqs * settings.max_seq_len, 4096);
-  return {{"tokens", 0, tokens},     {"embed_rows", 0, tokens},
-          {"seqs", 0, seqs},         {"rows", 0, tokens},
-          {"max_blocks", 1, tokens}, {"cache_blocks", 1, tokens},
+  return {{"tokens", 0, tokens},
+          {"embed_rows", 0, tokens},
+          {"seqs", 0, seqs},
+          {"rows", 0, tokens},
+          {"max_blocks", 1, tokens},
+          {"cache_blocks", 1, tokens},
           {"block_size", 1, settings.max_seq_len}};
 }
 

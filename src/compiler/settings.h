@@ -17,7 +17,8 @@ struct BuildSettings {
 BuildSettings settle(const BuildOptions& options, const ImportedModel& model);
 
 // The descriptive part of a plan: everything but stages, constants and graphs.
-plan::Plan describe_plan(const BuildOptions& options, const BuildSettings& settings, const ImportedModel& model);
+plan::Plan describe_plan(const BuildOptions& options, const BuildSettings& settings,
+                         const ImportedModel& model);
 
 // The ranges of the symbols of the language graph, and of the sampling stage.
 std::vector<plan::SymbolRange> language_symbols(const BuildSettings& settings);

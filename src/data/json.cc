@@ -48,7 +48,8 @@ class SaxAdapter : public nlohmann::json_sax<nlohmann::json> {
                    const nlohmann::detail::exception& error) override {
     std::string reason = error.what();
     if (size_t at = reason.find("syntax error"); at != reason.npos) reason = reason.substr(at);
-    throw Error(ErrorCode::BadInput, "not valid JSON: " + reason).at("byte " + std::to_string(position));
+    throw Error(ErrorCode::BadInput, "not valid JSON: " + reason)
+        .at("byte " + std::to_string(position));
   }
 
  private:
@@ -190,8 +191,8 @@ Json::Json(uint64_t value) {
 }
 
 std::string_view Json::kind_name() const {
-  static constexpr std::string_view kNames[] = {"null", "a boolean", "a whole number", "a number",
-                                                "a string", "an array", "an object"};
+  static constexpr std::string_view kNames[] = {
+      "null", "a boolean", "a whole number", "a number", "a string", "an array", "an object"};
   return kNames[value_.index()];
 }
 
@@ -204,8 +205,11 @@ int64_t Json::as_int(std::string_view path) const {
   if (is_int()) return std::get<int64_t>(value_);
   if (is_number()) {
     double number = std::get<double>(value_);
-    if (std::nearbyint(number) == number && std::fabs(number) < 9.0e15) return static_cast<int64_t>(number);
-    throw Error(ErrorCode::BadInput, "number is not whole or too large").at(path).got(format_double(number));
+    if (std::nearbyint(number) == number && std::fabs(number) < 9.0e15)
+      return static_cast<int64_t>(number);
+    throw Error(ErrorCode::BadInput, "number is not whole or too large")
+        .at(path)
+        .got(format_double(number));
   }
   throw wrong_kind(path, *this, "a whole number");
 }
@@ -243,7 +247,9 @@ const Json* Json::find(std::string_view key) const {
 const Json& Json::at(std::string_view key, std::string_view path) const {
   as_object(path);
   const Json* value = find(key);
-  if (!value) throw Error(ErrorCode::BadInput, "field is missing").at(std::string(path) + "." + std::string(key));
+  if (!value)
+    throw Error(ErrorCode::BadInput, "field is missing")
+        .at(std::string(path) + "." + std::string(key));
   return *value;
 }
 

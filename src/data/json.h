@@ -12,7 +12,8 @@
 namespace tenon::data {
 
 // A JSON value. Objects keep the order of their file; numbers keep whether they were whole.
-// Reading through as_*/at throws ErrorCode::BadInput naming the path of the value ("$.rope.factor").
+// Reading through as_*/at throws ErrorCode::BadInput naming the path of the value
+// ("$.rope.factor").
 class Json {
  public:
   using Array = std::vector<Json>;
@@ -20,17 +21,17 @@ class Json {
   using Object = std::vector<Member>;
 
   Json() = default;
-  Json(std::nullptr_t) {}                                     // NOLINT: implicit on purpose
-  Json(bool value) : value_(value) {}                         // NOLINT
-  Json(int value) : value_(static_cast<int64_t>(value)) {}    // NOLINT
-  Json(int64_t value) : value_(value) {}                      // NOLINT
-  Json(uint64_t value);                                       // NOLINT: above int64 becomes double
-  Json(double value) : value_(value) {}                       // NOLINT
-  Json(std::string value) : value_(std::move(value)) {}       // NOLINT
+  Json(std::nullptr_t) {}                                   // NOLINT: implicit on purpose
+  Json(bool value) : value_(value) {}                       // NOLINT
+  Json(int value) : value_(static_cast<int64_t>(value)) {}  // NOLINT
+  Json(int64_t value) : value_(value) {}                    // NOLINT
+  Json(uint64_t value);                                     // NOLINT: above int64 becomes double
+  Json(double value) : value_(value) {}                     // NOLINT
+  Json(std::string value) : value_(std::move(value)) {}     // NOLINT
   Json(std::string_view value) : value_(std::string(value)) {}  // NOLINT
-  Json(const char* value) : value_(std::string(value)) {}     // NOLINT
-  Json(Array value) : value_(std::move(value)) {}             // NOLINT
-  Json(Object value) : value_(std::move(value)) {}            // NOLINT
+  Json(const char* value) : value_(std::string(value)) {}       // NOLINT
+  Json(Array value) : value_(std::move(value)) {}               // NOLINT
+  Json(Object value) : value_(std::move(value)) {}              // NOLINT
   static Json object() { return Json(Object{}); }
   static Json array() { return Json(Array{}); }
 
@@ -45,7 +46,7 @@ class Json {
 
   // `path` names the value in the error.
   bool as_bool(std::string_view path) const;
-  int64_t as_int(std::string_view path) const;    // whole numbers only; 3.0 is accepted
+  int64_t as_int(std::string_view path) const;  // whole numbers only; 3.0 is accepted
   double as_double(std::string_view path) const;
   const std::string& as_string(std::string_view path) const;
   const Array& as_array(std::string_view path) const;
@@ -102,6 +103,7 @@ class JsonEvents {
   virtual void on_array_begin() = 0;
   virtual void on_array_end() = 0;
 };
-void parse_json_events(std::string_view text, JsonEvents& events, int most_depth = kLimits.json_depth);
+void parse_json_events(std::string_view text, JsonEvents& events,
+                       int most_depth = kLimits.json_depth);
 
 }  // namespace tenon::data

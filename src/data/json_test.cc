@@ -16,7 +16,8 @@ TEST(Json, RoundTrips) {
 }
 
 TEST(Json, RefusesWhatIsNotStrict) {
-  for (const char* text : {"", "{", "{}x", "[1,]", "{\"a\":1,\"a\":2}", "\"\xff\"", "nan", "'a'", "01"}) {
+  for (const char* text :
+       {"", "{", "{}x", "[1,]", "{\"a\":1,\"a\":2}", "\"\xff\"", "nan", "'a'", "01"}) {
     EXPECT_THROW(parse_json(text), Error) << text;
   }
   std::string deep(1000, '[');
@@ -29,7 +30,8 @@ TEST(Json, NamesThePathOfAWrongKind) {
     value.at("layers", "$").as_int("$.layers");
     FAIL();
   } catch (const Error& error) {
-    EXPECT_STREQ(error.what(), "$.layers: value has the wrong kind; got a string, accepted a whole number");
+    EXPECT_STREQ(error.what(),
+                 "$.layers: value has the wrong kind; got a string, accepted a whole number");
   }
 }
 

@@ -57,8 +57,12 @@ class CpuDevice : public Device {
   Allocator& allocator() override { return host_allocator(); }
   std::unique_ptr<Stream> make_stream() override { return std::make_unique<HostStream>(); }
   Allocator& pinned_allocator() override { return host_allocator(); }
-  void upload(void* to, const void* from, int64_t bytes, Stream&) override { std::memcpy(to, from, bytes); }
-  void download(void* to, const void* from, int64_t bytes, Stream&) override { std::memcpy(to, from, bytes); }
+  void upload(void* to, const void* from, int64_t bytes, Stream&) override {
+    std::memcpy(to, from, bytes);
+  }
+  void download(void* to, const void* from, int64_t bytes, Stream&) override {
+    std::memcpy(to, from, bytes);
+  }
   void clear(void* memory, int64_t bytes, Stream&) override { std::memset(memory, 0, bytes); }
   std::unique_ptr<Graph> record(Stream&, FunctionRef<void()>) override { return nullptr; }
 };

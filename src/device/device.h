@@ -81,7 +81,8 @@ class Communicator {
   virtual int rank() const = 0;
   virtual int size() const = 0;
   virtual void all_reduce_sum(void* data, int64_t count, DType dtype, Stream& stream) = 0;
-  virtual void all_gather(const void* from, void* to, int64_t count, DType dtype, Stream& stream) = 0;
+  virtual void all_gather(const void* from, void* to, int64_t count, DType dtype,
+                          Stream& stream) = 0;
 };
 
 // A recorded sequence of work that is launched as one.

@@ -38,12 +38,14 @@ ValueId Graph::new_value(Value value) {
 }
 
 ValueId Graph::add_input(std::string name, ValueType type) {
-  inputs_.push_back(new_value({ValueKind::Input, std::move(type), {std::move(name)}, std::nullopt, kNone}));
+  inputs_.push_back(
+      new_value({ValueKind::Input, std::move(type), {std::move(name)}, std::nullopt, kNone}));
   return inputs_.back();
 }
 
 ValueId Graph::add_state(std::string name, ValueType type) {
-  states_.push_back(new_value({ValueKind::State, std::move(type), {std::move(name)}, std::nullopt, kNone}));
+  states_.push_back(
+      new_value({ValueKind::State, std::move(type), {std::move(name)}, std::nullopt, kNone}));
   return states_.back();
 }
 
@@ -56,7 +58,8 @@ ValueId Graph::add_constant(std::string name, Recipe recipe) {
     return found->second;
   }
   ValueType type{recipe.dtype(), to_shape(recipe.extents()), {}};
-  ValueId id = new_value({ValueKind::Constant, std::move(type), {std::move(name)}, std::move(recipe), kNone});
+  ValueId id = new_value(
+      {ValueKind::Constant, std::move(type), {std::move(name)}, std::move(recipe), kNone});
   constants_[std::move(text)] = id;
   return id;
 }
@@ -86,9 +89,11 @@ Node Graph::make_node(const NodeSpec& spec) {
   bool variadic = !def.inputs.empty() && def.inputs.back().kind == ops::PortKind::Variadic;
   if (!variadic) node.inputs.resize(def.inputs.size(), kNone);
   for (ValueType& type : infer(node, spec.outputs)) {
-    node.outputs.push_back(new_value({ValueKind::Intermediate, std::move(type), {}, std::nullopt, kNone}));
+    node.outputs.push_back(
+        new_value({ValueKind::Intermediate, std::move(type), {}, std::nullopt, kNone}));
   }
-  if (!node.outputs.empty() && !spec.module.empty()) value(node.outputs[0]).names.push_back(spec.module);
+  if (!node.outputs.empty() && !spec.module.empty())
+    value(node.outputs[0]).names.push_back(spec.module);
   return node;
 }
 
@@ -123,7 +128,8 @@ void Graph::renumber_producers(size_t from) {
 
 void Graph::add_output(std::string name, ValueId id) {
   std::vector<std::string>& names = value(id).names;
-  if (std::find(names.begin(), names.end(), name) == names.end()) names.insert(names.begin(), std::move(name));
+  if (std::find(names.begin(), names.end(), name) == names.end())
+    names.insert(names.begin(), std::move(name));
   outputs_.push_back(id);
 }
 
@@ -198,7 +204,8 @@ size_t Graph::erase_dead_nodes() {
     const Node& current = nodes_[i];
     bool alive = !current.regions.empty();
     for (ValueId id : current.outputs) alive = alive || needed[id];
-    for (ValueId id : current.inputs) alive = alive || (id != kNone && value(id).kind == ValueKind::State);
+    for (ValueId id : current.inputs)
+      alive = alive || (id != kNone && value(id).kind == ValueKind::State);
     if (!alive) {
       dead.push_back(i);
       continue;

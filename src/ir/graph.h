@@ -23,7 +23,8 @@ enum class ValueKind { Input, Constant, State, Intermediate };
 struct Value {
   ValueKind kind = ValueKind::Intermediate;
   ValueType type;
-  // The user's names, kept through every pass: module path or checkpoint key. First is the main one.
+  // The user's names, kept through every pass: module path or checkpoint key. First is the main
+  // one.
   std::vector<std::string> names;
   std::optional<Recipe> recipe;  // Constant
   NodeId producer = kNone;       // Intermediate
@@ -62,7 +63,8 @@ struct NodeSpec {
 // unused. Every added node is checked and typed by the op's own shape rule.
 class Graph {
  public:
-  Graph(std::string name, const ops::Catalogue& catalogue) : name_(std::move(name)), catalogue_(&catalogue) {}
+  Graph(std::string name, const ops::Catalogue& catalogue)
+      : name_(std::move(name)), catalogue_(&catalogue) {}
 
   const std::string& name() const { return name_; }
   const ops::Catalogue& catalogue() const { return *catalogue_; }
@@ -74,8 +76,9 @@ class Graph {
   // Appends a node; returns its outputs.
   std::vector<ValueId> add_node(const NodeSpec& spec) { return insert_node(nodes_.size(), spec); }
   std::vector<ValueId> insert_node(size_t position, const NodeSpec& spec);
-  // Puts a node in the place of another: no node moves, so a pass may do it for every match and erase
-  // what is dead once at its end. The old outputs lose their producer: send their users elsewhere.
+  // Puts a node in the place of another: no node moves, so a pass may do it for every match and
+  // erase what is dead once at its end. The old outputs lose their producer: send their users
+  // elsewhere.
   std::vector<ValueId> replace_node(NodeId id, const NodeSpec& spec);
   ValueId add_node1(const NodeSpec& spec) { return add_node(spec).at(0); }
   void add_output(std::string name, ValueId value);
@@ -85,7 +88,8 @@ class Graph {
   Value& value(ValueId id) { return values_.at(id); }
   const std::vector<Node>& nodes() const { return nodes_; }
   const Node& node(NodeId id) const { return nodes_.at(id); }
-  // May change inputs, so the next users() builds its index again: not for a loop that asks users().
+  // May change inputs, so the next users() builds its index again: not for a loop that asks
+  // users().
   Node& node(NodeId id) {
     users_known_ = false;
     return nodes_.at(id);
@@ -98,12 +102,13 @@ class Graph {
   // first question (a graph is for one thread); the reference lasts until the graph changes.
   const std::vector<NodeId>& users(ValueId id) const;
   bool is_output(ValueId id) const;
-  // Every reader and graph output of `from` reads `to`; `to` inherits the names, after its own, except
-  // that the name of a graph output stays the main one.
+  // Every reader and graph output of `from` reads `to`; `to` inherits the names, after its own,
+  // except that the name of a graph output stays the main one.
   void replace_uses(ValueId from, ValueId to);
   // Removes nodes (ids ascending or not); later nodes move up.
   void erase_nodes(std::vector<NodeId> ids);
-  // Removes nodes without effect: nobody reads an output and no state is touched. Returns the count.
+  // Removes nodes without effect: nobody reads an output and no state is touched. Returns the
+  // count.
   size_t erase_dead_nodes();
   // Types every node again, after attributes or inputs were edited in place.
   void infer_again();
@@ -123,7 +128,7 @@ class Graph {
   std::vector<Node> nodes_;
   std::vector<ValueId> inputs_, states_, outputs_;
   std::unordered_map<std::string, ValueId> constants_;  // by the text of the recipe
-  mutable std::vector<std::vector<NodeId>> users_;      // of each value, ascending; see users_known_
+  mutable std::vector<std::vector<NodeId>> users_;  // of each value, ascending; see users_known_
   mutable bool users_known_ = false;
 };
 

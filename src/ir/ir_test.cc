@@ -69,12 +69,18 @@ TEST(Pattern, RefusesValuesThatEscape) {
 
 TEST(Graph, ErasesDeadNodes) {
   Graph graph = parse(kText, ops::builtin_catalogue());
-  graph.add_node({"unary", ops::Attributes().set("kind", std::string("relu")), {graph.inputs()[0]}, "dead", 1});
+  graph.add_node({"unary",
+                  ops::Attributes().set("kind", std::string("relu")),
+                  {graph.inputs()[0]},
+                  "dead",
+                  1});
   EXPECT_EQ(graph.erase_dead_nodes(), 1u);
   verify(graph);
 }
 
-ops::Attributes kind(std::string name) { return ops::Attributes().set("kind", std::move(name)); }
+ops::Attributes kind(std::string name) {
+  return ops::Attributes().set("kind", std::move(name));
+}
 
 TEST(Graph, UsersFollowEveryEdit) {
   Graph graph = parse(kText, ops::builtin_catalogue());
@@ -120,7 +126,8 @@ TEST(Graph, AnOutputKeepsItsMainName) {
 
 TEST(Graph, ConstantEditedInPlaceIsNotTakenForItsOldSelf) {
   Graph graph("g", ops::builtin_catalogue());
-  Recipe w = Recipe::source({"w", DType::F32, {4, 2}}), v = Recipe::source({"v", DType::F32, {4, 2}});
+  Recipe w = Recipe::source({"w", DType::F32, {4, 2}}),
+         v = Recipe::source({"v", DType::F32, {4, 2}});
   ValueId a = graph.add_constant("w", w);
   graph.value(a).recipe = v;
   EXPECT_NE(graph.add_constant("w", w), a);

@@ -11,8 +11,10 @@ namespace tenon::ir {
 namespace {
 
 std::string_view trim(std::string_view text) {
-  while (!text.empty() && std::isspace(static_cast<unsigned char>(text.front()))) text.remove_prefix(1);
-  while (!text.empty() && std::isspace(static_cast<unsigned char>(text.back()))) text.remove_suffix(1);
+  while (!text.empty() && std::isspace(static_cast<unsigned char>(text.front())))
+    text.remove_prefix(1);
+  while (!text.empty() && std::isspace(static_cast<unsigned char>(text.back())))
+    text.remove_suffix(1);
   return text;
 }
 
@@ -21,7 +23,8 @@ std::string_view trim(std::string_view text) {
 }
 
 ops::Attribute attribute_value(std::string_view text, std::string_view line) {
-  if (text.size() >= 2 && text.front() == '"' && text.back() == '"') return std::string(text.substr(1, text.size() - 2));
+  if (text.size() >= 2 && text.front() == '"' && text.back() == '"')
+    return std::string(text.substr(1, text.size() - 2));
   if (text == "true") return true;
   if (text == "false") return false;
   if (text.find_first_of(".e") != text.npos) {
@@ -138,7 +141,8 @@ class Pattern::Matcher {
     if (match_inputs(line, node, false)) return bind_outputs(line, node);
     const ops::Attribute* kind = node.attributes.find("kind");
     bool commutes = node.op == "binary" && kind &&
-                    (*kind == ops::Attribute(std::string("add")) || *kind == ops::Attribute(std::string("mul")));
+                    (*kind == ops::Attribute(std::string("add")) ||
+                     *kind == ops::Attribute(std::string("mul")));
     match_ = saved;
     if (!commutes) return false;
     match_.nodes[index] = id;
@@ -203,7 +207,8 @@ class Pattern::Matcher {
       if (j < lines_[index].may_escape.size() && lines_[index].may_escape[j]) continue;
       if (graph_.is_output(node.outputs[j])) return true;
       for (NodeId user : graph_.users(node.outputs[j])) {
-        if (std::find(match_.nodes.begin(), match_.nodes.end(), user) == match_.nodes.end()) return true;
+        if (std::find(match_.nodes.begin(), match_.nodes.end(), user) == match_.nodes.end())
+          return true;
       }
     }
     return false;

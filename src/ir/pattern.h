@@ -29,10 +29,10 @@ struct Match {
 //   %s = unary(%g) {kind: $kind}
 //   %y = binary(%s, %u) {kind: "mul"}
 // %name matches any value, the same one everywhere; _ matches only an absent input; ? matches
-// anything. An attribute in the pattern must be equal, or is bound by $name; attributes that are not
-// mentioned are free. `binary` with kind add or mul matches with its operands in either order. Values
-// defined inside the pattern, except those of the last line, must have no user outside the match
-// unless written with a trailing ! ("%g! = ...").
+// anything. An attribute in the pattern must be equal, or is bound by $name; attributes that are
+// not mentioned are free. `binary` with kind add or mul matches with its operands in either order.
+// Values defined inside the pattern, except those of the last line, must have no user outside the
+// match unless written with a trailing ! ("%g! = ...").
 class Pattern {
  public:
   static Pattern parse(std::string_view text);
@@ -45,7 +45,7 @@ class Pattern {
     std::vector<std::string> outputs;
     std::vector<bool> may_escape;
     std::string op;
-    std::vector<std::string> inputs;  // name, "_" or "?"
+    std::vector<std::string> inputs;                         // name, "_" or "?"
     std::vector<std::pair<std::string, std::string>> bound;  // attribute -> "$name"
     ops::Attributes fixed;
   };

@@ -65,7 +65,8 @@ void print_node(std::string& out, const Graph& graph, const Node& node) {
 // Reads one line at a time; every error names the line.
 class Reader {
  public:
-  Reader(std::string_view text, const ops::Catalogue& catalogue) : text_(text), catalogue_(catalogue) {}
+  Reader(std::string_view text, const ops::Catalogue& catalogue)
+      : text_(text), catalogue_(catalogue) {}
 
   Graph parse_all() {
     expect_word("graph");
@@ -107,8 +108,8 @@ class Reader {
   std::string_view word() {
     skip_blanks(false);
     size_t begin = at_;
-    while (at_ < text_.size() && (std::isalnum(static_cast<unsigned char>(text_[at_])) || text_[at_] == '_' ||
-                                  text_[at_] == '.')) {
+    while (at_ < text_.size() && (std::isalnum(static_cast<unsigned char>(text_[at_])) ||
+                                  text_[at_] == '_' || text_[at_] == '.')) {
       ++at_;
     }
     if (begin == at_) fail("expected a word");
@@ -171,8 +172,8 @@ class Reader {
     if (take("true")) return true;
     if (take("false")) return false;
     size_t begin = at_;
-    while (at_ < text_.size() && (std::isalnum(static_cast<unsigned char>(text_[at_])) || text_[at_] == '-' ||
-                                  text_[at_] == '+' || text_[at_] == '.')) {
+    while (at_ < text_.size() && (std::isalnum(static_cast<unsigned char>(text_[at_])) ||
+                                  text_[at_] == '-' || text_[at_] == '+' || text_[at_] == '.')) {
       ++at_;
     }
     std::string number(text_.substr(begin, at_ - begin));
@@ -195,7 +196,8 @@ class Reader {
       items.push_back(scalar());
     }
     if (!items.empty() && std::holds_alternative<double>(items[0])) return gather<double>(items);
-    if (!items.empty() && std::holds_alternative<std::string>(items[0])) return gather<std::string>(items);
+    if (!items.empty() && std::holds_alternative<std::string>(items[0]))
+      return gather<std::string>(items);
     return gather<int64_t>(items);
   }
   template <class T>
@@ -241,7 +243,8 @@ class Reader {
     if (kind == ValueKind::Constant) {
       // The text form does not evaluate recipes: a constant reads as a source of that text.
       std::string recipe = take("=") ? string_literal() : name;
-      value = graph.add_constant(name, Recipe::source({recipe, value_type.dtype, evaluate(value_type.shape, {})}));
+      value = graph.add_constant(
+          name, Recipe::source({recipe, value_type.dtype, evaluate(value_type.shape, {})}));
     }
     if (!labels.empty()) graph.value(value).names = labels;
     define(id, value);
@@ -311,7 +314,8 @@ std::string print(const Graph& graph) {
   }
   for (size_t i = 0; i < graph.values().size(); ++i) {
     const Value& value = graph.values()[i];
-    if (value.kind == ValueKind::Constant && used[i]) print_leaf(out, "const", static_cast<ValueId>(i), value);
+    if (value.kind == ValueKind::Constant && used[i])
+      print_leaf(out, "const", static_cast<ValueId>(i), value);
   }
   for (ValueId id : graph.states()) print_leaf(out, "state", id, graph.value(id));
   for (const Node& node : graph.nodes()) print_node(out, graph, node);
@@ -319,6 +323,8 @@ std::string print(const Graph& graph) {
   return out;
 }
 
-Graph parse(std::string_view text, const ops::Catalogue& catalogue) { return Reader(text, catalogue).parse_all(); }
+Graph parse(std::string_view text, const ops::Catalogue& catalogue) {
+  return Reader(text, catalogue).parse_all();
+}
 
 }  // namespace tenon::ir

@@ -13,9 +13,11 @@ namespace {
 
 void verify_ports(const Graph& graph, const Node& node, const ops::OpDef& def) {
   bool variadic = !def.inputs.empty() && def.inputs.back().kind == ops::PortKind::Variadic;
-  if (!variadic && node.inputs.size() != def.inputs.size()) broken(graph, node, "wrong number of inputs");
+  if (!variadic && node.inputs.size() != def.inputs.size())
+    broken(graph, node, "wrong number of inputs");
   size_t required_outputs = 0;
-  for (const ops::Port& port : def.outputs) required_outputs += port.kind == ops::PortKind::Required;
+  for (const ops::Port& port : def.outputs)
+    required_outputs += port.kind == ops::PortKind::Required;
   if (node.outputs.size() < required_outputs || node.outputs.size() > def.outputs.size()) {
     broken(graph, node, "wrong number of outputs");
   }
@@ -26,7 +28,8 @@ void verify_ports(const Graph& graph, const Node& node, const ops::OpDef& def) {
       broken(graph, node, "required input is absent");
     }
     bool is_state = !absent && graph.value(node.inputs[i]).kind == ValueKind::State;
-    if (!absent && is_state != (kind == ops::PortKind::State)) broken(graph, node, "state given to a wrong port");
+    if (!absent && is_state != (kind == ops::PortKind::State))
+      broken(graph, node, "state given to a wrong port");
   }
 }
 
@@ -37,8 +40,10 @@ void verify_types(const Graph& graph, const Node& node, const ops::OpDef& def) {
   def.infer(context);
   for (size_t i = 0; i < node.outputs.size(); ++i) {
     if (!(context.outputs()[i] == graph.value(node.outputs[i]).type)) {
-      broken(graph, node, "output type differs from the shape rule: " + to_string(graph.value(node.outputs[i]).type) +
-                              " instead of " + to_string(context.outputs()[i]));
+      broken(graph, node,
+             "output type differs from the shape rule: " +
+                 to_string(graph.value(node.outputs[i]).type) + " instead of " +
+                 to_string(context.outputs()[i]));
     }
   }
 }
@@ -61,7 +66,8 @@ void verify(const Graph& graph) {
     }
     for (ValueId id : node.outputs) {
       if (defined.at(id)) broken(graph, node, "value is defined twice");
-      if (graph.value(id).producer != static_cast<NodeId>(i)) broken(graph, node, "producer is out of date");
+      if (graph.value(id).producer != static_cast<NodeId>(i))
+        broken(graph, node, "producer is out of date");
       defined[id] = true;
     }
     verify_types(graph, node, def);

@@ -76,14 +76,16 @@ void ConfigReader::optional_token_id(std::string_view name, int64_t vocabulary) 
   const data::Json* value = find(name);
   if (!value || is_bad("vocab_size")) return;
   if (!value->is_int() || value->as_int(name) >= vocabulary) {
-    problem(name, "token id is outside the vocabulary", value->dump(), "below " + std::to_string(vocabulary));
+    problem(name, "token id is outside the vocabulary", value->dump(),
+            "below " + std::to_string(vocabulary));
   }
 }
 
 void ConfigReader::refuse_quantised() {
   const data::Json* quantised = find("quantization_config");
   if (!quantised) return;
-  std::string method = quantised->is_object() ? quantised->get_string("quant_method", "unnamed") : "unnamed";
+  std::string method =
+      quantised->is_object() ? quantised->get_string("quant_method", "unnamed") : "unnamed";
   problems_.add(Error(ErrorCode::Unsupported, "quantised checkpoints are not supported")
                     .at("config.json: $.quantization_config")
                     .got(method)

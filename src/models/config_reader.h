@@ -13,8 +13,8 @@
 
 namespace tenon::models {
 
-// Reads fields of config.json with their ranges; every problem is collected, so that one pass reports
-// all of them before anything is allocated.
+// Reads fields of config.json with their ranges; every problem is collected, so that one pass
+// reports all of them before anything is allocated.
 class ConfigReader {
  public:
   explicit ConfigReader(const data::Json& config) : config_(config) {}
@@ -35,7 +35,8 @@ class ConfigReader {
   // Fields that mean another model than the architecture's code builds: quantised weights.
   void refuse_quantised();
 
-  void problem(std::string_view field, std::string_view what, std::string_view got, std::string_view accepted);
+  void problem(std::string_view field, std::string_view what, std::string_view got,
+               std::string_view accepted);
   // Config keys outside `known`: notes for people, since they may change the model.
   std::vector<std::string> unknown(std::span<const std::string_view> known) const;
   void throw_if_any() const { problems_.throw_if_any(); }

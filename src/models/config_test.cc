@@ -1,5 +1,5 @@
-// Hostile and mistaken configs: rows C01 to C05 of the bad-input matrix. Each must be refused before
-// anything is allocated, naming the field, with all problems in one error.
+// Hostile and mistaken configs: rows C01 to C05 of the bad-input matrix. Each must be refused
+// before anything is allocated, naming the field, with all problems in one error.
 #include <gtest/gtest.h>
 
 #include "models/model_list.h"
@@ -24,7 +24,8 @@ class ListedSource : public WeightSource {
   std::vector<WeightInfo> infos_;
 };
 
-constexpr std::string_view kLlamaConfig = R"({"architectures": ["LlamaForCausalLM"], "vocab_size": 32,
+constexpr std::string_view kLlamaConfig =
+    R"({"architectures": ["LlamaForCausalLM"], "vocab_size": 32,
   "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 4, "num_key_value_heads": 2,
   "intermediate_size": 24, "max_position_embeddings": 64, "rms_norm_eps": 1e-5, "bos_token_id": 1,
   "eos_token_id": 2})";
@@ -49,7 +50,8 @@ BuiltModel build(const data::Json& config, std::vector<WeightInfo> weights = lla
                  std::string_view generation = "{}") {
   ListedSource source(std::move(weights));
   data::Json generation_json = data::parse_json(generation);
-  return find_architecture(config).build({config, generation_json, source, ops::builtin_catalogue()});
+  return find_architecture(config).build(
+      {config, generation_json, source, ops::builtin_catalogue()});
 }
 
 struct Row {
@@ -75,19 +77,21 @@ INSTANTIATE_TEST_SUITE_P(
     Rows, BadConfig,
     ::testing::Values(
         // C01
-        Row{"num_hidden_layers", "0"}, Row{"num_hidden_layers", "1000000000"}, Row{"num_attention_heads", "0"},
-        Row{"hidden_size", "18"}, Row{"num_key_value_heads", "8"}, Row{"num_key_value_heads", "3"},
-        Row{"vocab_size", "-1"}, Row{"head_dim", "2147483648"}, Row{"head_dim", "3"}, Row{"hidden_size", "\"16\""},
-        Row{"intermediate_size", "1.5"}, Row{"max_position_embeddings", "0"}, Row{"rms_norm_eps", "0"},
-        Row{"rms_norm_eps", "-1e-5"}, Row{"hidden_act", "\"gelu\""}, Row{"tie_word_embeddings", "1"},
+        Row{"num_hidden_layers", "0"}, Row{"num_hidden_layers", "1000000000"},
+        Row{"num_attention_heads", "0"}, Row{"hidden_size", "18"}, Row{"num_key_value_heads", "8"},
+        Row{"num_key_value_heads", "3"}, Row{"vocab_size", "-1"}, Row{"head_dim", "2147483648"},
+        Row{"head_dim", "3"}, Row{"hidden_size", "\"16\""}, Row{"intermediate_size", "1.5"},
+        Row{"max_position_embeddings", "0"}, Row{"rms_norm_eps", "0"}, Row{"rms_norm_eps", "-1e-5"},
+        Row{"hidden_act", "\"gelu\""}, Row{"tie_word_embeddings", "1"},
         // C02
         Row{"eos_token_id", "32"}, Row{"eos_token_id", "[2, 99]"}, Row{"bos_token_id", "-5"},
         Row{"pad_token_id", "32"}, Row{"layer_types", "[\"full_attention\", \"full_attention\"]"},
         Row{"layer_types", "[\"sliding_attention\"]"}, Row{"rope_theta", "0"},
-        Row{"rope_scaling", "{\"type\": \"linear\", \"factor\": 0}"}, Row{"rope_scaling", "{\"type\": \"longrope\"}"},
-        Row{"rope_scaling", "[1]"},
+        Row{"rope_scaling", "{\"type\": \"linear\", \"factor\": 0}"},
+        Row{"rope_scaling", "{\"type\": \"longrope\"}"}, Row{"rope_scaling", "[1]"},
         // C03
-        Row{"quantization_config", "{\"quant_method\": \"gptq\", \"bits\": 4, \"group_size\": 0}"}));
+        Row{"quantization_config",
+            "{\"quant_method\": \"gptq\", \"bits\": 4, \"group_size\": 0}"}));
 
 TEST(Config, AllProblemsAreReportedAtOnce) {
   data::Json config = data::parse_json(kLlamaConfig);
@@ -112,7 +116,8 @@ TEST(Config, MistralWindowMustBePositive) {
 TEST(Config, GenerationEosOutsideTheVocabularyIsRefused) {
   data::Json config = data::parse_json(kLlamaConfig);
   EXPECT_THROW(build(config, llama_weights(), R"({"eos_token_id": [2, 32000]})"), Error);
-  EXPECT_EQ(build(config, llama_weights(), R"({"eos_token_id": [2, 3]})").language.eos, (std::vector<int64_t>{2, 3}));
+  EXPECT_EQ(build(config, llama_weights(), R"({"eos_token_id": [2, 3]})").language.eos,
+            (std::vector<int64_t>{2, 3}));
 }
 
 // C04: code in a config is never run and no path in it is opened.
@@ -128,8 +133,8 @@ TEST(Config, RemoteCodeIsIgnoredWithANote) {
 // C05
 TEST(Config, MissingTransposedAndMistypedWeightsAreListedTogether) {
   std::vector<WeightInfo> weights = llama_weights();
-  weights[3].extents = {16, 8};     // k_proj transposed
-  weights[8].dtype = DType::I8;     // up_proj
+  weights[3].extents = {16, 8};  // k_proj transposed
+  weights[8].dtype = DType::I8;  // up_proj
   weights[10].name = "model.nrom.weight";
   weights.push_back({"model.layers.7.extra", DType::F32, {1}});
   try {
@@ -138,15 +143,17 @@ TEST(Config, MissingTransposedAndMistypedWeightsAreListedTogether) {
   } catch (const Error& error) {
     std::string text = error.what();
     EXPECT_EQ(error.code(), ErrorCode::BadInput);
-    for (const char* part : {"3 problems", "k_proj.weight: weight is wrong shape", "(transposed?)",
-                             "up_proj.weight: weight is wrong type", "model.norm.weight: weight is missing",
-                             "nearest: model.nrom.weight"}) {
+    for (const char* part :
+         {"3 problems", "k_proj.weight: weight is wrong shape", "(transposed?)",
+          "up_proj.weight: weight is wrong type", "model.norm.weight: weight is missing",
+          "nearest: model.nrom.weight"}) {
       EXPECT_NE(text.find(part), std::string::npos) << part << " in " << text;
     }
   }
   weights = llama_weights();
   weights.push_back({"extra", DType::F32, {1}});
-  EXPECT_EQ(build(data::parse_json(kLlamaConfig), weights).ledger.count(nn::WeightState::Unused), 1u);
+  EXPECT_EQ(build(data::parse_json(kLlamaConfig), weights).ledger.count(nn::WeightState::Unused),
+            1u);
 }
 
 }  // namespace

@@ -49,15 +49,18 @@ Config read_config(ConfigReader& reader) {
   }
   reader.optional_token_id("pad_token_id", c.vocabulary);
   if (!reader.flag("tie_word_embeddings", true)) {
-    reader.problem("tie_word_embeddings", "an untied head is not supported for gpt2", "false", "true");
+    reader.problem("tie_word_embeddings", "an untied head is not supported for gpt2", "false",
+                   "true");
   }
   if (reader.flag("add_cross_attention", false)) {
-    reader.problem("add_cross_attention", "cross-attention is not supported for gpt2", "true", "false");
+    reader.problem("add_cross_attention", "cross-attention is not supported for gpt2", "true",
+                   "false");
   }
   return c;
 }
 
-ValueId block(const Scope& scope, ValueId x, const Config& c, const nn::RaggedInputs& inputs, int64_t layer) {
+ValueId block(const Scope& scope, ValueId x, const Config& c, const nn::RaggedInputs& inputs,
+              int64_t layer) {
   int64_t head_dim = c.hidden / c.heads;
   Scope attention = scope / "attn";
   ValueId normed = nn::layer_norm(scope / "ln_1", x, c.hidden, c.eps);
@@ -81,14 +84,48 @@ ValueId block(const Scope& scope, ValueId x, const Config& c, const nn::RaggedIn
 
 BuiltModel build(const ModelSource& source);
 
-constexpr std::string_view kKeys[] = {
-    "architectures", "model_type", "vocab_size", "n_embd", "n_layer", "n_head", "n_positions", "n_ctx", "n_inner",
-    "layer_norm_epsilon", "activation_function", "scale_attn_weights", "scale_attn_by_inverse_layer_idx",
-    "reorder_and_upcast_attn", "add_cross_attention", "tie_word_embeddings", "bos_token_id", "eos_token_id",
-    "pad_token_id", "attn_pdrop", "embd_pdrop", "resid_pdrop", "initializer_range", "summary_activation",
-    "summary_first_dropout", "summary_proj_to_labels", "summary_type", "summary_use_proj", "task_specific_params",
-    "torch_dtype", "dtype", "transformers_version", "use_cache", "_name_or_path", "_num_labels", "id2label",
-    "label2id", "return_dict", "output_attentions", "output_hidden_states", "gradient_checkpointing", "output_past"};
+constexpr std::string_view kKeys[] = {"architectures",
+                                      "model_type",
+                                      "vocab_size",
+                                      "n_embd",
+                                      "n_layer",
+                                      "n_head",
+                                      "n_positions",
+                                      "n_ctx",
+                                      "n_inner",
+                                      "layer_norm_epsilon",
+                                      "activation_function",
+                                      "scale_attn_weights",
+                                      "scale_attn_by_inverse_layer_idx",
+                                      "reorder_and_upcast_attn",
+                                      "add_cross_attention",
+                                      "tie_word_embeddings",
+                                      "bos_token_id",
+                                      "eos_token_id",
+                                      "pad_token_id",
+                                      "attn_pdrop",
+                                      "embd_pdrop",
+                                      "resid_pdrop",
+                                      "initializer_range",
+                                      "summary_activation",
+                                      "summary_first_dropout",
+                                      "summary_proj_to_labels",
+                                      "summary_type",
+                                      "summary_use_proj",
+                                      "task_specific_params",
+                                      "torch_dtype",
+                                      "dtype",
+                                      "transformers_version",
+                                      "use_cache",
+                                      "_name_or_path",
+                                      "_num_labels",
+                                      "id2label",
+                                      "label2id",
+                                      "return_dict",
+                                      "output_attentions",
+                                      "output_hidden_states",
+                                      "gradient_checkpointing",
+                                      "output_past"};
 constexpr std::string_view kClasses[] = {"GPT2LMHeadModel"};
 
 }  // namespace
@@ -107,10 +144,13 @@ BuiltModel build(const ModelSource& source) {
     built.notes.push_back("config.json: field " + key + " is not used");
   }
   int64_t head_dim = c.hidden / c.heads;
-  built.language = {c.vocabulary, c.hidden, c.layers, c.heads, c.heads, head_dim, c.context, -1, {}};
+  built.language = {c.vocabulary, c.hidden,  c.layers, c.heads, c.heads,
+                    head_dim,     c.context, -1,       {}};
   const data::Json* eos = source.generation.find("eos_token_id");
-  built.language.eos = token_ids(reader, eos ? eos : reader.find("eos_token_id"), "eos_token_id", c.vocabulary);
-  std::vector<int64_t> bos = token_ids(reader, reader.find("bos_token_id"), "bos_token_id", c.vocabulary);
+  built.language.eos =
+      token_ids(reader, eos ? eos : reader.find("eos_token_id"), "eos_token_id", c.vocabulary);
+  std::vector<int64_t> bos =
+      token_ids(reader, reader.find("bos_token_id"), "bos_token_id", c.vocabulary);
   if (!bos.empty()) built.language.bos = bos[0];
   reader.throw_if_any();
 
@@ -124,7 +164,8 @@ BuiltModel build(const ModelSource& source) {
   ValueId tokens = nn::embedding(model / "wte", inputs.ids, c.vocabulary, c.hidden, inputs.embeds);
   ValueId positions = nn::embedding(model / "wpe", inputs.positions, c.context, c.hidden);
   ValueId x = nn::add(model / "embedding_sum", tokens, positions);
-  for (int64_t layer = 0; layer < c.layers; ++layer) x = block(model / "h" / layer, x, c, inputs, layer);
+  for (int64_t layer = 0; layer < c.layers; ++layer)
+    x = block(model / "h" / layer, x, c, inputs, layer);
   x = nn::layer_norm(model / "ln_f", x, c.hidden, c.eps);
   x = graph.add_node1({"gather_rows", {}, {x, inputs.logit_rows}, "logit_rows", 1});
   ValueId logits = nn::linear(model / "wte", x, {c.hidden, c.vocabulary});

@@ -39,9 +39,9 @@ struct BuiltModel {
 // One architecture: how its config and checkpoint keys become a graph. Adding one is a file and a
 // line in model_list.cc.
 struct Architecture {
-  std::string_view name;                           // "llama"
-  std::span<const std::string_view> hf_classes;    // "LlamaForCausalLM"
-  std::string_view what;                           // one line for people
+  std::string_view name;                         // "llama"
+  std::span<const std::string_view> hf_classes;  // "LlamaForCausalLM"
+  std::string_view what;                         // one line for people
   // Config keys that change the result if present and not understood end in an error; these are
   // understood, or known to be harmless.
   std::span<const std::string_view> known_config_keys;

@@ -23,7 +23,8 @@ std::vector<std::string> class_names(const data::Json& config) {
   std::vector<std::string> names;
   const data::Json* classes = config.find("architectures");
   if (!classes || classes->is_null()) return names;
-  for (const data::Json& name : classes->as_array("$.architectures")) names.push_back(name.as_string("$.architectures"));
+  for (const data::Json& name : classes->as_array("$.architectures"))
+    names.push_back(name.as_string("$.architectures"));
   return names;
 }
 
@@ -31,8 +32,8 @@ std::vector<std::string> class_names(const data::Json& config) {
 std::vector<std::string> unknown_keys(const data::Json& config, const Architecture& nearest) {
   std::vector<std::string> keys;
   for (const auto& [key, value] : config.as_object("$")) {
-    bool known = std::find(nearest.known_config_keys.begin(), nearest.known_config_keys.end(), key) !=
-                 nearest.known_config_keys.end();
+    bool known = std::find(nearest.known_config_keys.begin(), nearest.known_config_keys.end(),
+                           key) != nearest.known_config_keys.end();
     if (!known) keys.push_back(key);
   }
   return keys;
@@ -65,10 +66,12 @@ const Architecture& find_architecture(const data::Json& config) {
     if (shared_keys(config, architecture) > shared_keys(config, *nearest)) nearest = &architecture;
   }
   std::vector<std::string> differing = unknown_keys(config, *nearest);
-  std::string got = names.empty() ? (type.empty() ? "no `architectures` and no `model_type`" : "model_type " + type)
+  std::string got = names.empty() ? (type.empty() ? "no `architectures` and no `model_type`"
+                                                  : "model_type " + type)
                                   : join(names, ", ");
   std::string advice = "the nearest is " + std::string(nearest->name);
-  advice += differing.empty() ? "; its config fields are the same" : "; fields it does not have: " + join(differing, ", ");
+  advice += differing.empty() ? "; its config fields are the same"
+                              : "; fields it does not have: " + join(differing, ", ");
   throw Error(ErrorCode::Unsupported, "unknown architecture")
       .at("config.json")
       .got(got)

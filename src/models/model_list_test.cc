@@ -6,7 +6,8 @@ namespace tenon::models {
 namespace {
 
 TEST(FindArchitecture, ReadsClassesThenModelType) {
-  EXPECT_EQ(find_architecture(data::parse_json(R"({"architectures": ["Qwen2ForCausalLM"]})")).name, "qwen2");
+  EXPECT_EQ(find_architecture(data::parse_json(R"({"architectures": ["Qwen2ForCausalLM"]})")).name,
+            "qwen2");
   EXPECT_EQ(find_architecture(data::parse_json(R"({"model_type": "gpt2"})")).name, "gpt2");
 }
 

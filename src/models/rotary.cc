@@ -39,12 +39,13 @@ std::vector<float> base_frequencies(double theta, int64_t dim) {
 
 void stretch_llama3(std::vector<float>& freq, RopeFields& fields) {
   double factor = fields.number("factor", 0, 1e6, NAN);
-  double low = fields.number("low_freq_factor", 0, 1e6, NAN), high = fields.number("high_freq_factor", 0, 1e6, NAN);
+  double low = fields.number("low_freq_factor", 0, 1e6, NAN),
+         high = fields.number("high_freq_factor", 0, 1e6, NAN);
   double original = fields.number("original_max_position_embeddings", 0, 1e9, NAN);
   if (!fields.reader.good()) return;
   if (high <= low) {
-    fields.reader.problem(fields.parent + ".high_freq_factor", "must be above low_freq_factor", format_double(high),
-                          "above " + format_double(low));
+    fields.reader.problem(fields.parent + ".high_freq_factor", "must be above low_freq_factor",
+                          format_double(high), "above " + format_double(low));
     return;
   }
   for (float& f : freq) {
@@ -69,16 +70,21 @@ double yarn_mscale(double factor, double mscale) {
 
 void stretch_yarn(Rotary& rotary, RopeFields& fields, double theta, int64_t dim, int64_t context) {
   double factor = fields.number("factor", 0, 1e6, NAN);
-  double original = fields.number("original_max_position_embeddings", 0, 1e9, static_cast<double>(context));
-  double fast = fields.number("beta_fast", 0, 1e6, 32), slow = fields.number("beta_slow", 0, 1e6, 1);
-  double mscale = fields.number("mscale", 0, 1e3, 0), mscale_all = fields.number("mscale_all_dim", 0, 1e3, 0);
+  double original =
+      fields.number("original_max_position_embeddings", 0, 1e9, static_cast<double>(context));
+  double fast = fields.number("beta_fast", 0, 1e6, 32),
+         slow = fields.number("beta_slow", 0, 1e6, 1);
+  double mscale = fields.number("mscale", 0, 1e3, 0),
+         mscale_all = fields.number("mscale_all_dim", 0, 1e3, 0);
   if (!fields.reader.good()) return;
-  double default_scale = mscale > 0 && mscale_all > 0 ? yarn_mscale(factor, mscale) / yarn_mscale(factor, mscale_all)
-                                                      : yarn_mscale(factor, 1);
+  double default_scale = mscale > 0 && mscale_all > 0
+                             ? yarn_mscale(factor, mscale) / yarn_mscale(factor, mscale_all)
+                             : yarn_mscale(factor, 1);
   rotary.scale = fields.number("attention_factor", 0, 1e3, default_scale);
   const data::Json* truncate = fields.fields.find("truncate");
   bool whole = !truncate || !truncate->is_bool() || truncate->as_bool("truncate");
-  double low = yarn_correction_dim(fast, dim, theta, original), high = yarn_correction_dim(slow, dim, theta, original);
+  double low = yarn_correction_dim(fast, dim, theta, original),
+         high = yarn_correction_dim(slow, dim, theta, original);
   if (whole) {
     low = std::floor(low);
     high = std::ceil(high);
@@ -107,7 +113,8 @@ Rotary read_rotary(ConfigReader& reader, int64_t rotary_dim, int64_t context) {
   RopeFields fields{reader, parent, parameters ? *parameters : kNone};
   double theta = fields.fields.find("rope_theta") ? fields.number("rope_theta", 0, 1e12, 10000)
                                                   : reader.number("rope_theta", 0, 1e12, 10000);
-  std::string kind = fields.fields.get_string("rope_type", fields.fields.get_string("type", "default"));
+  std::string kind =
+      fields.fields.get_string("rope_type", fields.fields.get_string("type", "default"));
 
   Rotary rotary;
   rotary.inv_freq = base_frequencies(theta, rotary_dim);
@@ -119,7 +126,8 @@ Rotary read_rotary(ConfigReader& reader, int64_t rotary_dim, int64_t context) {
   } else if (kind == "yarn") {
     stretch_yarn(rotary, fields, theta, rotary_dim, context);
   } else if (kind != "default") {
-    reader.problem(parent + ".rope_type", "unknown kind of rotary scaling", kind, "default, linear, llama3, yarn");
+    reader.problem(parent + ".rope_type", "unknown kind of rotary scaling", kind,
+                   "default, linear, llama3, yarn");
   }
   return rotary;
 }

@@ -6,8 +6,8 @@
 
 namespace tenon::models {
 
-// Frequencies of rotary position embeddings, with the published ways to stretch them. Formulas after
-// huggingface/transformers src/transformers/modeling_rope_utils.py, in f32 as there.
+// Frequencies of rotary position embeddings, with the published ways to stretch them. Formulas
+// after huggingface/transformers src/transformers/modeling_rope_utils.py, in f32 as there.
 struct Rotary {
   std::vector<float> inv_freq;  // [rotary_dim / 2]
   double scale = 1.0;           // cos and sin are multiplied by this (YaRN's attention factor)

@@ -22,8 +22,10 @@ TEST(Rotary, DefaultIsAGeometricSeries) {
 }
 
 TEST(Rotary, LinearDividesAndLlama3LeavesFastOnesAlone) {
-  EXPECT_FLOAT_EQ(read(R"({"rope_scaling": {"type": "linear", "factor": 4.0}})").inv_freq[0], 0.25f);
-  Rotary rotary = read(R"({"rope_parameters": {"rope_type": "llama3", "rope_theta": 500000.0, "factor": 8.0,
+  EXPECT_FLOAT_EQ(read(R"({"rope_scaling": {"type": "linear", "factor": 4.0}})").inv_freq[0],
+                  0.25f);
+  Rotary rotary =
+      read(R"({"rope_parameters": {"rope_type": "llama3", "rope_theta": 500000.0, "factor": 8.0,
     "low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 8192}})");
   EXPECT_FLOAT_EQ(rotary.inv_freq[0], 1.0f);
   EXPECT_NEAR(rotary.inv_freq[3], std::pow(500000.0, -0.75) / 8, 1e-9);

@@ -15,10 +15,13 @@ namespace {
 
 template <class Op>
 ValueId one(const Scope& scope, const Op& op, std::vector<ValueId> inputs) {
-  return scope.graph().add_node1({Op::kName, ops::to_attributes(op), std::move(inputs), scope.path(), 1});
+  return scope.graph().add_node1(
+      {Op::kName, ops::to_attributes(op), std::move(inputs), scope.path(), 1});
 }
 
-Dim symbol(std::string_view name) { return Dim::symbol(name); }
+Dim symbol(std::string_view name) {
+  return Dim::symbol(name);
+}
 
 }  // namespace
 
@@ -41,7 +44,8 @@ ValueId linear(const Scope& scope, ValueId x, const LinearOptions& options) {
   return one(scope, ops::Linear{}, {x, weight, bias});
 }
 
-ValueId embedding(const Scope& scope, ValueId ids, int64_t vocabulary, int64_t hidden, ValueId embeds) {
+ValueId embedding(const Scope& scope, ValueId ids, int64_t vocabulary, int64_t hidden,
+                  ValueId embeds) {
   ValueId table = scope.weight("weight", {vocabulary, hidden});
   return one(scope, ops::Embedding{.dtype = "f32"}, {ids, table, embeds});
 }
@@ -79,13 +83,15 @@ RaggedInputs add_ragged_inputs(ir::Graph& graph, int64_t hidden) {
   inputs.positions = graph.add_input("positions", {DType::I32, {tokens}, {}});
   inputs.seq_offsets = graph.add_input("seq_offsets", {DType::I32, {seqs + 1}, {}});
   inputs.kv_lengths = graph.add_input("kv_lengths", {DType::I32, {seqs}, {}});
-  inputs.block_table = graph.add_input("block_table", {DType::I32, {seqs, symbol("max_blocks")}, {}});
+  inputs.block_table =
+      graph.add_input("block_table", {DType::I32, {seqs, symbol("max_blocks")}, {}});
   inputs.logit_rows = graph.add_input("logit_rows", {DType::I32, {symbol("rows")}, {}});
   return inputs;
 }
 
-ValueId cached_attention(const Scope& scope, ValueId q, ValueId k, ValueId v, const RaggedInputs& inputs,
-                         const AttentionOptions& attention, const RotaryOptions& rotary) {
+ValueId cached_attention(const Scope& scope, ValueId q, ValueId k, ValueId v,
+                         const RaggedInputs& inputs, const AttentionOptions& attention,
+                         const RotaryOptions& rotary) {
   if (rotary.inv_freq != ir::kNone) {
     ops::Rope rope{attention.head_dim, rotary.interleaved, rotary.scale};
     q = one(scope / "rope_q", rope, {q, inputs.positions, rotary.inv_freq});
@@ -104,7 +110,8 @@ ValueId cached_attention(const Scope& scope, ValueId q, ValueId k, ValueId v, co
                           0});
   ops::PagedAttention op{attention.heads,  attention.kv_heads, attention.head_dim,
                          attention.window, attention.scale,    attention.softcap};
-  return one(scope / "attention", op, {q, inputs.seq_offsets, inputs.kv_lengths, inputs.block_table, cache});
+  return one(scope / "attention", op,
+             {q, inputs.seq_offsets, inputs.kv_lengths, inputs.block_table, cache});
 }
 
 }  // namespace tenon::nn

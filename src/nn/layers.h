@@ -17,7 +17,8 @@ class Scope {
   Scope(ir::Graph& graph, Weights& weights, std::string path = "")
       : graph_(&graph), weights_(&weights), path_(std::move(path)) {}
   Scope operator/(std::string_view child) const {
-    return Scope(*graph_, *weights_, path_.empty() ? std::string(child) : path_ + "." + std::string(child));
+    return Scope(*graph_, *weights_,
+                 path_.empty() ? std::string(child) : path_ + "." + std::string(child));
   }
   Scope operator/(int64_t index) const { return *this / std::string_view(std::to_string(index)); }
 
@@ -43,7 +44,8 @@ struct LinearOptions {
 ValueId linear(const Scope& scope, ValueId x, const LinearOptions& options);
 
 // table [vocabulary, hidden], f32 result [tokens, hidden]; `embeds` may be ir::kNone.
-ValueId embedding(const Scope& scope, ValueId ids, int64_t vocabulary, int64_t hidden, ValueId embeds = ir::kNone);
+ValueId embedding(const Scope& scope, ValueId ids, int64_t vocabulary, int64_t hidden,
+                  ValueId embeds = ir::kNone);
 ValueId rms_norm(const Scope& scope, ValueId x, int64_t size, double eps);
 ValueId layer_norm(const Scope& scope, ValueId x, int64_t size, double eps);
 ValueId unary(const Scope& scope, std::string_view kind, ValueId x);
@@ -72,9 +74,11 @@ struct RotaryOptions {
   bool interleaved = false;
   double scale = 1.0;
 };
-// q [tokens, heads * head_dim], k and v [tokens, kv_heads * head_dim] -> [tokens, heads * head_dim].
-// Adds the cache state "cache.<layer>" [cache_blocks, 2, kv_heads, block_size, head_dim].
-ValueId cached_attention(const Scope& scope, ValueId q, ValueId k, ValueId v, const RaggedInputs& inputs,
-                         const AttentionOptions& attention, const RotaryOptions& rotary);
+// q [tokens, heads * head_dim], k and v [tokens, kv_heads * head_dim] -> [tokens, heads *
+// head_dim]. Adds the cache state "cache.<layer>" [cache_blocks, 2, kv_heads, block_size,
+// head_dim].
+ValueId cached_attention(const Scope& scope, ValueId q, ValueId k, ValueId v,
+                         const RaggedInputs& inputs, const AttentionOptions& attention,
+                         const RotaryOptions& rotary);
 
 }  // namespace tenon::nn

@@ -23,7 +23,9 @@ class FakeSource : public WeightSource {
 };
 
 TEST(Weights, ReportsEveryProblemAtOnceWithNearestNames) {
-  FakeSource source({{"fc.weight", DType::F32, {3, 2}}, {"fc.bais", DType::F32, {3}}, {"extra", DType::F32, {1}}});
+  FakeSource source({{"fc.weight", DType::F32, {3, 2}},
+                     {"fc.bais", DType::F32, {3}},
+                     {"extra", DType::F32, {1}}});
   Weights weights(source);
   ir::Graph graph("g", ops::builtin_catalogue());
   ValueId x = graph.add_input("x", {DType::F32, {Dim::symbol("n"), 2}, {}});
@@ -49,7 +51,8 @@ TEST(Layers, Conv1dIsTransposedByItsRecipe) {
   weights.finish();
   ir::verify(graph);
   EXPECT_EQ(to_string(graph.value(y).type), "f32[n, 4]");
-  EXPECT_EQ(graph.value(graph.node(0).inputs[1]).recipe->to_string(), "permute(c_fc.weight; [1, 0])");
+  EXPECT_EQ(graph.value(graph.node(0).inputs[1]).recipe->to_string(),
+            "permute(c_fc.weight; [1, 0])");
 }
 
 }  // namespace

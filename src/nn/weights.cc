@@ -8,19 +8,27 @@ namespace tenon::nn {
 
 std::string_view weight_state_name(WeightState state) {
   switch (state) {
-    case WeightState::Used: return "used";
-    case WeightState::Unused: return "unused";
-    case WeightState::Ignored: return "ignored";
-    case WeightState::Missing: return "missing";
-    case WeightState::WrongShape: return "wrong shape";
-    case WeightState::WrongType: return "wrong type";
-    case WeightState::Tied: return "tied";
+    case WeightState::Used:
+      return "used";
+    case WeightState::Unused:
+      return "unused";
+    case WeightState::Ignored:
+      return "ignored";
+    case WeightState::Missing:
+      return "missing";
+    case WeightState::WrongShape:
+      return "wrong shape";
+    case WeightState::WrongType:
+      return "wrong type";
+    case WeightState::Tied:
+      return "tied";
   }
   return "unknown";
 }
 
 size_t Ledger::count(WeightState state) const {
-  return std::count_if(entries.begin(), entries.end(), [&](const LedgerEntry& e) { return e.state == state; });
+  return std::count_if(entries.begin(), entries.end(),
+                       [&](const LedgerEntry& e) { return e.state == state; });
 }
 
 void Weights::set_optional_prefix(std::string prefix) {
@@ -31,11 +39,14 @@ void Weights::set_optional_prefix(std::string prefix) {
 }
 
 std::string Weights::resolve(const std::string& name) const {
-  if (!prefix_.empty() && name.compare(0, prefix_.size(), prefix_) == 0) return name.substr(prefix_.size());
+  if (!prefix_.empty() && name.compare(0, prefix_.size(), prefix_) == 0)
+    return name.substr(prefix_.size());
   return name;
 }
 
-bool Weights::has(const std::string& name) const { return source_.find(resolve(name)) != nullptr; }
+bool Weights::has(const std::string& name) const {
+  return source_.find(resolve(name)) != nullptr;
+}
 
 Recipe Weights::need(const std::string& name, const Extents& extents) {
   std::string key = resolve(name);
@@ -101,9 +112,10 @@ Ledger Weights::finish() const {
   for (const LedgerEntry& entry : result.entries) {
     if (entry.state == WeightState::Missing || entry.state == WeightState::WrongShape ||
         entry.state == WeightState::WrongType) {
-      problems.add(Error(ErrorCode::BadInput, "weight is " + std::string(weight_state_name(entry.state)))
-                       .at(entry.name)
-                       .got(entry.detail));
+      problems.add(
+          Error(ErrorCode::BadInput, "weight is " + std::string(weight_state_name(entry.state)))
+              .at(entry.name)
+              .got(entry.detail));
     }
   }
   problems.throw_if_any();

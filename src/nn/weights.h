@@ -26,15 +26,16 @@ struct Ledger {
   size_t count(WeightState state) const;
 };
 
-// Hands out weights by name and keeps the ledger. Problems are collected: finish() reports them all.
+// Hands out weights by name and keeps the ledger. Problems are collected: finish() reports them
+// all.
 class Weights {
  public:
   explicit Weights(const WeightSource& source) : source_(source) {}
 
   // Strips `prefix` from wanted names where the checkpoint's own names lack it ("transformer.").
   void set_optional_prefix(std::string prefix);
-  // A recipe for the tensor, which must be a float tensor of these extents. A missing or wrong one is
-  // noted, and a stand-in of the right shape returned so that all problems surface in one pass.
+  // A recipe for the tensor, which must be a float tensor of these extents. A missing or wrong one
+  // is noted, and a stand-in of the right shape returned so that all problems surface in one pass.
   Recipe need(const std::string& name, const Extents& extents);
   bool has(const std::string& name) const;
   // Notes that `name` shares the weight of `owner`.

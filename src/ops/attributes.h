@@ -12,8 +12,8 @@
 
 namespace tenon::ops {
 
-using Attribute = std::variant<bool, int64_t, double, std::string, std::vector<int64_t>, std::vector<double>,
-                               std::vector<std::string>>;
+using Attribute = std::variant<bool, int64_t, double, std::string, std::vector<int64_t>,
+                               std::vector<double>, std::vector<std::string>>;
 
 std::string to_string(const Attribute& value);  // true, 12, 1.0e-05, "gelu_tanh", [1, 2]
 
@@ -59,7 +59,9 @@ struct Reader {
     if (!value) return;
     const T* typed = std::get_if<T>(value);
     if (!typed) {
-      throw Error(ErrorCode::BadInput, "attribute has the wrong type").at(name).got(to_string(*value));
+      throw Error(ErrorCode::BadInput, "attribute has the wrong type")
+          .at(name)
+          .got(to_string(*value));
     }
     field = *typed;
     ++seen;

@@ -20,7 +20,9 @@ struct Binary {
     v("dtype", dtype);
   }
   static void infer(InferContext& context);
-  static OpDef def() { return define_op<Binary>({{"a"}, {"b"}}, {{"y"}}, "y = kind(a, b), broadcast"); }
+  static OpDef def() {
+    return define_op<Binary>({{"a"}, {"b"}}, {{"y"}}, "y = kind(a, b), broadcast");
+  }
 };
 
 }  // namespace tenon::ops

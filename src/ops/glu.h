@@ -20,7 +20,9 @@ struct Glu {
     v("dtype", dtype);
   }
   static void infer(InferContext& context);
-  static OpDef def() { return define_op<Glu>({{"x"}}, {{"y"}}, "y = kind(first half of x) * second half of x"); }
+  static OpDef def() {
+    return define_op<Glu>({{"x"}}, {{"y"}}, "y = kind(first half of x) * second half of x");
+  }
 };
 
 }  // namespace tenon::ops

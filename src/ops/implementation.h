@@ -42,14 +42,15 @@ struct Support {
 // One call. Absent optional tensors are undefined views. Extents are the actual ones of this call:
 // at most those of the desc, on the axes that have symbols; zero is possible.
 struct RunArgs {
-  std::span<const TensorView> inputs;   // states among them, updated in place
+  std::span<const TensorView> inputs;  // states among them, updated in place
   std::span<const TensorView> outputs;
-  const void* prepared = nullptr;       // what prepare() returned
+  const void* prepared = nullptr;  // what prepare() returned
   std::span<std::byte> workspace;
-  device::Stream* stream = nullptr;     // null on the CPU
+  device::Stream* stream = nullptr;  // null on the CPU
 };
 
-// One way to do an op on one kind of device. Stateless: what a node needs is made once by prepare().
+// One way to do an op on one kind of device. Stateless: what a node needs is made once by
+// prepare().
 struct Implementation {
   std::string_view name;  // <op>[_<form>]__<dtypes>__<tile>__<arch>, parts that apply
   std::string_view op;

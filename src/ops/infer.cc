@@ -43,7 +43,8 @@ void infer_norm(InferContext& context, double eps, const std::string& dtype, siz
 
 }  // namespace
 
-void check_kind(std::string_view kind, const std::string_view* kinds, size_t count, std::string_view op) {
+void check_kind(std::string_view kind, const std::string_view* kinds, size_t count,
+                std::string_view op) {
   std::vector<std::string> names;
   for (size_t i = 0; i < count; ++i) {
     if (kinds[i] == kind) return;
@@ -102,7 +103,8 @@ void Embedding::infer(InferContext& context) {
     context.need_dtype(2, DType::F32, "embeds");
     context.need_equal(context.input(2).shape[1], table.shape[1], "embeds");
   }
-  context.set_output(0, {dtype_attribute(op.dtype, table.dtype), {context.input(0).shape[0], table.shape[1]}, {}});
+  context.set_output(
+      0, {dtype_attribute(op.dtype, table.dtype), {context.input(0).shape[0], table.shape[1]}, {}});
 }
 
 void Linear::infer(InferContext& context) {
@@ -188,7 +190,8 @@ void KvAppend::infer(InferContext& context) {
   need_positive(op.head_dim, "head_dim");
   for (size_t i = 0; i < 2; ++i) {
     context.need_rank(i, 2, i == 0 ? "k" : "v");
-    context.need_equal(context.input(i).shape[1], Dim(op.kv_heads * op.head_dim), i == 0 ? "k" : "v");
+    context.need_equal(context.input(i).shape[1], Dim(op.kv_heads * op.head_dim),
+                       i == 0 ? "k" : "v");
   }
   check_ragged_inputs(context, 2, op.kv_heads, op.head_dim);
 }

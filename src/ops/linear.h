@@ -20,8 +20,9 @@ struct Linear {
   }
   static void infer(InferContext& context);
   static OpDef def() {
-    return define_op<Linear>({{"x"}, {"weight"}, {"bias", PortKind::Optional}, {"residual", PortKind::Optional}},
-                             {{"y"}}, "y = activation(x . weight^T + bias) + residual");
+    return define_op<Linear>(
+        {{"x"}, {"weight"}, {"bias", PortKind::Optional}, {"residual", PortKind::Optional}},
+        {{"y"}}, "y = activation(x . weight^T + bias) + residual");
   }
 };
 

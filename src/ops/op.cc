@@ -28,7 +28,8 @@ std::string to_string(const Attribute& value) {
 }
 
 const ValueType& InferContext::input(size_t index) const {
-  if (!has(index)) throw Error(ErrorCode::BadInput, "input is missing").got("input " + std::to_string(index));
+  if (!has(index))
+    throw Error(ErrorCode::BadInput, "input is missing").got("input " + std::to_string(index));
   return *inputs_[index];
 }
 
@@ -48,7 +49,9 @@ void InferContext::need_rank(size_t index, size_t rank, std::string_view argumen
 
 void InferContext::need_float(size_t index, std::string_view argument) const {
   if (!is_float(input(index).dtype)) {
-    throw Error(ErrorCode::BadInput, "input must be a float type").at(argument).got(tenon::to_string(input(index)));
+    throw Error(ErrorCode::BadInput, "input must be a float type")
+        .at(argument)
+        .got(tenon::to_string(input(index)));
   }
 }
 
@@ -63,7 +66,9 @@ void InferContext::need_dtype(size_t index, DType dtype, std::string_view argume
 
 void InferContext::need_equal(const Dim& a, const Dim& b, std::string_view what) const {
   if (a.is_constant() && b.is_constant() && a.constant() != b.constant()) {
-    throw Error(ErrorCode::BadInput, "sizes disagree").at(what).got(a.to_string() + " and " + b.to_string());
+    throw Error(ErrorCode::BadInput, "sizes disagree")
+        .at(what)
+        .got(a.to_string() + " and " + b.to_string());
   }
 }
 
@@ -71,7 +76,8 @@ void Catalogue::add(OpDef def) {
   for (std::string_view reserved : kReservedNames) {
     if (def.name == reserved) throw Error(ErrorCode::Usage, "op name is reserved").got(def.name);
   }
-  if (find(def.name, def.version)) throw Error(ErrorCode::Usage, "op is defined twice").got(def.name);
+  if (find(def.name, def.version))
+    throw Error(ErrorCode::Usage, "op is defined twice").got(def.name);
   ops_.push_back(std::move(def));
 }
 

@@ -24,14 +24,19 @@ class InferContext {
  public:
   InferContext(const Attributes& attributes, std::vector<const ValueType*> inputs,
                std::vector<const Tensor*> known_values, size_t output_count)
-      : attributes_(attributes), inputs_(std::move(inputs)), known_(std::move(known_values)), outputs_(output_count) {}
+      : attributes_(attributes),
+        inputs_(std::move(inputs)),
+        known_(std::move(known_values)),
+        outputs_(output_count) {}
 
   const Attributes& attributes() const { return attributes_; }
   size_t input_count() const { return inputs_.size(); }
   bool has(size_t input) const { return input < inputs_.size() && inputs_[input]; }
   const ValueType& input(size_t index) const;
   // The value of an input where it is known at compile time, else nullptr.
-  const Tensor* known(size_t input) const { return input < known_.size() ? known_[input] : nullptr; }
+  const Tensor* known(size_t input) const {
+    return input < known_.size() ? known_[input] : nullptr;
+  }
   size_t output_count() const { return outputs_.size(); }
   void set_output(size_t index, ValueType type);
   const std::vector<ValueType>& outputs() const { return outputs_; }
@@ -65,8 +70,13 @@ struct OpDef {
 // The op's static parts, from its attribute struct.
 template <class Op>
 OpDef define_op(std::vector<Port> inputs, std::vector<Port> outputs, std::string_view formula) {
-  return {Op::kName, 1,       std::move(inputs), std::move(outputs),
-          formula,   Op::infer, [](const Attributes& attributes) { read_attributes<Op>(attributes); }};
+  return {Op::kName,
+          1,
+          std::move(inputs),
+          std::move(outputs),
+          formula,
+          Op::infer,
+          [](const Attributes& attributes) { read_attributes<Op>(attributes); }};
 }
 
 // The ops a graph may use: the built-in list plus those of plug-ins. Passed explicitly.

@@ -8,8 +8,8 @@
 namespace tenon::ops {
 namespace {
 
-std::vector<ValueType> infer(std::string_view op, const Attributes& attributes, std::vector<ValueType> inputs,
-                             size_t outputs = 1) {
+std::vector<ValueType> infer(std::string_view op, const Attributes& attributes,
+                             std::vector<ValueType> inputs, size_t outputs = 1) {
   std::vector<const ValueType*> pointers;
   for (const ValueType& input : inputs) pointers.push_back(&input);
   InferContext context(attributes, pointers, {}, outputs);
@@ -22,7 +22,8 @@ TEST(Ops, LinearInfersSymbolicRows) {
   auto out = infer("linear", to_attributes(Linear{.activation = "silu", .dtype = "f32"}),
                    {{DType::BF16, {tokens, 64}, {}}, {DType::BF16, {96, 64}, {}}});
   EXPECT_EQ(to_string(out[0]), "f32[tokens, 96]");
-  EXPECT_THROW(infer("linear", {}, {{DType::F32, {tokens, 63}, {}}, {DType::F32, {96, 64}, {}}}), Error);
+  EXPECT_THROW(infer("linear", {}, {{DType::F32, {tokens, 63}, {}}, {DType::F32, {96, 64}, {}}}),
+               Error);
 }
 
 TEST(Ops, AttributesAreCheckedByNameAndType) {

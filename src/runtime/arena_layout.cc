@@ -19,7 +19,8 @@ bool alive_together(const BufferNeed& a, const BufferNeed& b) {
 ArenaLayout lay_out_arena(const std::vector<BufferNeed>& needs) {
   std::vector<size_t> order(needs.size());
   std::iota(order.begin(), order.end(), size_t{0});
-  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return needs[a].bytes > needs[b].bytes; });
+  std::stable_sort(order.begin(), order.end(),
+                   [&](size_t a, size_t b) { return needs[a].bytes > needs[b].bytes; });
 
   ArenaLayout layout;
   layout.offsets.assign(needs.size(), 0);
@@ -34,8 +35,9 @@ ArenaLayout lay_out_arena(const std::vector<BufferNeed>& needs) {
     }
     layout.offsets[index] = offset;
     layout.bytes = std::max(layout.bytes, offset + bytes);
-    auto at = std::upper_bound(placed.begin(), placed.end(), offset,
-                               [&](int64_t value, size_t other) { return value < layout.offsets[other]; });
+    auto at = std::upper_bound(
+        placed.begin(), placed.end(), offset,
+        [&](int64_t value, size_t other) { return value < layout.offsets[other]; });
     placed.insert(at, index);
   }
   return layout;

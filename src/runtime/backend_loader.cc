@@ -15,10 +15,12 @@ namespace {
 
 std::string library_beside_this() {
   Dl_info info{};
-  if (!dladdr(reinterpret_cast<void*>(&open_backends), &info) || !info.dli_fname) return "libtenon_cuda.so";
+  if (!dladdr(reinterpret_cast<void*>(&open_backends), &info) || !info.dli_fname)
+    return "libtenon_cuda.so";
   std::string path = info.dli_fname;
   size_t slash = path.rfind('/');
-  return (slash == std::string::npos ? std::string() : path.substr(0, slash + 1)) + "libtenon_cuda.so";
+  return (slash == std::string::npos ? std::string() : path.substr(0, slash + 1)) +
+         "libtenon_cuda.so";
 }
 
 struct LoadedLibrary {
@@ -48,7 +50,8 @@ DeviceBackends open_cuda(const device::DeviceId& id) {
     return Error(ErrorCode::Unsupported, "no such device")
         .at(id.to_string())
         .got(found)
-        .accepted("an NVIDIA GPU of compute capability 8.0 or newer, its driver, and libtenon_cuda.so")
+        .accepted(
+            "an NVIDIA GPU of compute capability 8.0 or newer, its driver, and libtenon_cuda.so")
         .fix("run with --device cpu");
   };
   if (!loaded.library) throw refuse(loaded.why);

@@ -47,7 +47,8 @@ void bind_step(Binding& binding, const plan::Step& step, const ops::OpDesc& desc
                      .got(choice.refused.empty() ? "no candidate" : join(choice.refused, ", ")));
   } else {
     if (bound.implementation->prepare) bound.prepared = bound.implementation->prepare(desc);
-    if (bound.implementation->workspace_bytes) bound.workspace_bytes = bound.implementation->workspace_bytes(desc);
+    if (bound.implementation->workspace_bytes)
+      bound.workspace_bytes = bound.implementation->workspace_bytes(desc);
   }
   binding.workspace_bytes = std::max(binding.workspace_bytes, bound.workspace_bytes);
   binding.steps.push_back(std::move(bound));
@@ -56,7 +57,8 @@ void bind_step(Binding& binding, const plan::Step& step, const ops::OpDesc& desc
 
 }  // namespace
 
-Binding bind_stage(const plan::Stage& stage, const SymbolValues& bounds, const std::vector<Backend>& backends) {
+Binding bind_stage(const plan::Stage& stage, const SymbolValues& bounds,
+                   const std::vector<Backend>& backends) {
   Binding binding;
   binding.bounds = bounds;
   Problems problems;

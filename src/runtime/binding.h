@@ -44,6 +44,7 @@ struct Backend {
 
 // Chooses implementations for every step and lays out the arena for symbols up to `bounds`.
 // Throws ErrorCode::Unsupported naming every step nobody can do, with all reasons.
-Binding bind_stage(const plan::Stage& stage, const SymbolValues& bounds, const std::vector<Backend>& backends);
+Binding bind_stage(const plan::Stage& stage, const SymbolValues& bounds,
+                   const std::vector<Backend>& backends);
 
 }  // namespace tenon::runtime

@@ -10,8 +10,8 @@ namespace tenon::runtime {
 class ConstantSource {
  public:
   virtual ~ConstantSource() = default;
-  // The weight of that index of Plan::constants. Where stable() the view lives as long as the source,
-  // else until the next call of begin_step().
+  // The weight of that index of Plan::constants. Where stable() the view lives as long as the
+  // source, else until the next call of begin_step().
   virtual TensorView constant(size_t index) = 0;
   virtual bool stable() const { return true; }
   // A new step begins: transient views of earlier steps may be dropped.

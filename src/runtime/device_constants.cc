@@ -6,14 +6,16 @@
 
 namespace tenon::runtime {
 
-DeviceConstants::DeviceConstants(const plan::Plan& plan, ConstantSource& host, device::Device& device)
+DeviceConstants::DeviceConstants(const plan::Plan& plan, ConstantSource& host,
+                                 device::Device& device)
     : plan_(plan), host_(host), device_(device) {}
 
 void DeviceConstants::upload_all() {
   constexpr int64_t kAlignment = 256;
   int64_t total = 0;
   for (const plan::Constant& constant : plan_.constants) {
-    total = checked_add(total, round_up(std::max<int64_t>(constant.bytes, 1), kAlignment), "weights");
+    total =
+        checked_add(total, round_up(std::max<int64_t>(constant.bytes, 1), kAlignment), "weights");
   }
   memory_ = device::Arena(device_.allocator(), std::max<int64_t>(total, kAlignment));
   auto stream = device_.make_stream();

@@ -18,18 +18,20 @@ class FileConstants : public ConstantSource {
 
 }  // namespace
 
-std::unique_ptr<Session> Session::open(std::shared_ptr<const plan::PlanFile> file, const SessionOptions& options) {
+std::unique_ptr<Session> Session::open(std::shared_ptr<const plan::PlanFile> file,
+                                       const SessionOptions& options) {
   auto constants = std::make_unique<FileConstants>(file);
   return std::unique_ptr<Session>(new Session(std::move(file), std::move(constants), options));
 }
 
-Session::Session(std::shared_ptr<const plan::PlanFile> file, std::unique_ptr<ConstantSource> constants,
-                 const SessionOptions& options)
+Session::Session(std::shared_ptr<const plan::PlanFile> file,
+                 std::unique_ptr<ConstantSource> constants, const SessionOptions& options)
     : file_(std::move(file)), owned_constants_(std::move(constants)), plan_(file_->plan()) {
   make_runners(*owned_constants_, options);
 }
 
-Session::Session(const plan::Plan& plan, ConstantSource& constants, const SessionOptions& options) : plan_(plan) {
+Session::Session(const plan::Plan& plan, ConstantSource& constants, const SessionOptions& options)
+    : plan_(plan) {
   make_runners(constants, options);
 }
 
@@ -52,7 +54,8 @@ void Session::make_runners(ConstantSource& constants, const SessionOptions& opti
           .got(std::to_string(options.devices.size()))
           .accepted(std::to_string(stage.ranks));
     }
-    runners_.push_back(std::make_unique<StageRunner>(stage, *source, opened.backends, *device_, *stream_));
+    runners_.push_back(
+        std::make_unique<StageRunner>(stage, *source, opened.backends, *device_, *stream_));
   }
 }
 

@@ -16,12 +16,13 @@ struct SessionOptions {
   bool reference_only = false;
 };
 
-// A plan made ready to run on its devices. Entry to kernel: StageRunner::run -> run_step -> the bound
-// implementation's run -> launch.
+// A plan made ready to run on its devices. Entry to kernel: StageRunner::run -> run_step -> the
+// bound implementation's run -> launch.
 class Session {
  public:
   // Opens a plan file's stages. Throws ErrorCode::Unsupported where a device is not there.
-  static std::unique_ptr<Session> open(std::shared_ptr<const plan::PlanFile> file, const SessionOptions& options = {});
+  static std::unique_ptr<Session> open(std::shared_ptr<const plan::PlanFile> file,
+                                       const SessionOptions& options = {});
   // Runs a plan in memory (the oracle). `plan` and `constants` must outlive the session.
   Session(const plan::Plan& plan, ConstantSource& constants, const SessionOptions& options = {});
   ~Session();

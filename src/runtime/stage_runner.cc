@@ -27,14 +27,19 @@ std::string input_name(const plan::ValueInfo& value, size_t index) {
 // A recording of the stage's steps for exactly these sizes. Addresses are part of it, so that any
 // reallocation discards all of them.
 struct StageRunner::Recorded {
-  int runs = 0;  // of these sizes; recording starts when they come again
+  int runs = 0;                      // of these sizes; recording starts when they come again
   std::vector<const void*> aliased;  // device inputs, read where they lie
   std::unique_ptr<device::Graph> graph;
 };
 
-StageRunner::StageRunner(const plan::Stage& stage, ConstantSource& constants, std::vector<Backend> backends,
-                         device::Device& device, device::Stream& stream)
-    : stage_(stage), constants_(constants), backends_(std::move(backends)), device_(device), stream_(stream) {
+StageRunner::StageRunner(const plan::Stage& stage, ConstantSource& constants,
+                         std::vector<Backend> backends, device::Device& device,
+                         device::Stream& stream)
+    : stage_(stage),
+      constants_(constants),
+      backends_(std::move(backends)),
+      device_(device),
+      stream_(stream) {
   views_.resize(stage.values.size());
   outputs_.resize(stage.outputs.size());
 }
@@ -61,7 +66,8 @@ void StageRunner::allocate_states(const SymbolValues& symbols) {
   for (int32_t index : stage_.states) {
     const ValueType& type = stage_.values[index].type;
     Extents extents = evaluate(type.shape, symbols);
-    int64_t bytes = std::max<int64_t>(dtype_bytes(type.dtype, checked_product(extents.span(), "state")), 64);
+    int64_t bytes =
+        std::max<int64_t>(dtype_bytes(type.dtype, checked_product(extents.span(), "state")), 64);
     memory.emplace_back(device_.allocator(), bytes);
     // Fresh host pages are zero already, and become resident only when a position is written.
     if (!device_.is_host()) device_.clear(memory.back().data(), bytes, stream_);
@@ -82,11 +88,12 @@ SymbolValues StageRunner::solve_symbols(std::span<const StageInput> inputs) cons
   }
   auto wrong = [&](size_t i, std::string_view problem) {
     const plan::ValueInfo& value = stage_.values[stage_.inputs[i]];
-    problems.add(Error(ErrorCode::BadInput, problem)
-                     .at(stage_.name)
-                     .at(input_name(value, i))
-                     .got(std::string(dtype_name(inputs[i].view.dtype)) + inputs[i].view.extents.to_string())
-                     .accepted(to_string(value.type)));
+    problems.add(
+        Error(ErrorCode::BadInput, problem)
+            .at(stage_.name)
+            .at(input_name(value, i))
+            .got(std::string(dtype_name(inputs[i].view.dtype)) + inputs[i].view.extents.to_string())
+            .accepted(to_string(value.type)));
   };
   for (size_t i = 0; i < inputs.size(); ++i) {
     const ValueType& type = stage_.values[stage_.inputs[i]].type;
@@ -102,17 +109,20 @@ SymbolValues StageRunner::solve_symbols(std::span<const StageInput> inputs) cons
       std::optional<std::string> name = type.shape[axis].symbol_name();
       if (!name) continue;
       auto [entry, added] = symbols.emplace(*name, inputs[i].view.extents[axis]);
-      if (!added && entry->second != inputs[i].view.extents[axis]) wrong(i, "input size disagrees on " + *name);
+      if (!added && entry->second != inputs[i].view.extents[axis])
+        wrong(i, "input size disagrees on " + *name);
     }
   }
   problems.throw_if_any();
   for (size_t i = 0; i < inputs.size(); ++i) {
     const ValueType& type = stage_.values[stage_.inputs[i]].type;
-    if (!(evaluate(type.shape, symbols) == inputs[i].view.extents)) wrong(i, "input has the wrong size");
+    if (!(evaluate(type.shape, symbols) == inputs[i].view.extents))
+      wrong(i, "input has the wrong size");
   }
   for (const plan::SymbolRange& range : stage_.symbols) {
     auto found = symbols.find(range.name);
-    if (found == symbols.end() || (found->second >= range.least && found->second <= range.most)) continue;
+    if (found == symbols.end() || (found->second >= range.least && found->second <= range.most))
+      continue;
     problems.add(Error(ErrorCode::BadInput, "size is outside what the plan was built for")
                      .at(stage_.name)
                      .at(range.name)
@@ -219,7 +229,8 @@ void StageRunner::run_step(const Binding& binding, size_t index) {
   args.inputs = step_inputs_;
   args.outputs = step_outputs_;
   args.prepared = bound.prepared.get();
-  args.workspace = {static_cast<std::byte*>(workspace_.data()), static_cast<size_t>(workspace_.bytes())};
+  args.workspace = {static_cast<std::byte*>(workspace_.data()),
+                    static_cast<size_t>(workspace_.bytes())};
   args.stream = &stream_;
   try {
     bound.implementation->run(args);
@@ -240,7 +251,8 @@ void StageRunner::observe(size_t index) {
   for (const TensorView& output : step_outputs_) {
     observed_copies_.push_back(Tensor::make(output.dtype, output.extents));
     observed_.push_back(observed_copies_.back().view());
-    if (output.count() > 0) device_.download(observed_.back().data, output.data, output.bytes(), stream_);
+    if (output.count() > 0)
+      device_.download(observed_.back().data, output.data, output.bytes(), stream_);
   }
   stream_.synchronize();
   if (!observer_(index, observed_)) return;
@@ -285,7 +297,9 @@ std::span<const TensorView> StageRunner::run(std::span<const TensorView> host_in
 std::span<const TensorView> StageRunner::run(std::span<const StageInput> inputs) {
   SymbolValues symbols = solve_symbols(inputs);
   if (state_memory_.empty() && !stage_.states.empty()) {
-    throw Error(ErrorCode::Usage, "states are not allocated").at(stage_.name).fix("call allocate_states first");
+    throw Error(ErrorCode::Usage, "states are not allocated")
+        .at(stage_.name)
+        .fix("call allocate_states first");
   }
   place_inputs(inputs);
   if (!current_binding_ || symbols != current_symbols_) {
@@ -305,7 +319,8 @@ TensorView StageRunner::to_host(const TensorView& output) {
       !(downloaded_.extents() == output.extents)) {
     downloaded_ = Tensor::make(output.dtype, output.extents);
   }
-  if (output.count() > 0) device_.download(downloaded_.view().data, output.data, output.bytes(), stream_);
+  if (output.count() > 0)
+    device_.download(downloaded_.view().data, output.data, output.bytes(), stream_);
   stream_.synchronize();
   return downloaded_.view();
 }

@@ -41,8 +41,8 @@ class StageRunner {
   void allocate_states(const SymbolValues& symbols);
   int64_t state_bytes(const SymbolValues& symbols) const;
 
-  // Inputs in the order of the stage's inputs; the symbols' values follow from their extents and must
-  // agree. Returns the outputs, in the device's memory, borrowed until the next run. Throws
+  // Inputs in the order of the stage's inputs; the symbols' values follow from their extents and
+  // must agree. Returns the outputs, in the device's memory, borrowed until the next run. Throws
   // ErrorCode::BadInput listing every wrong input with expected and got.
   std::span<const TensorView> run(std::span<const StageInput> inputs);
   std::span<const TensorView> run(std::span<const TensorView> host_inputs);

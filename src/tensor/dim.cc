@@ -21,11 +21,19 @@ int64_t apply(char op, int64_t a, int64_t b) {
   int64_t result = 0;
   bool overflow = false;
   switch (op) {
-    case '+': overflow = __builtin_add_overflow(a, b, &result); break;
-    case '-': overflow = __builtin_sub_overflow(a, b, &result); break;
-    case '*': overflow = __builtin_mul_overflow(a, b, &result); break;
-    case '<': return std::min(a, b);
-    case '>': return std::max(a, b);
+    case '+':
+      overflow = __builtin_add_overflow(a, b, &result);
+      break;
+    case '-':
+      overflow = __builtin_sub_overflow(a, b, &result);
+      break;
+    case '*':
+      overflow = __builtin_mul_overflow(a, b, &result);
+      break;
+    case '<':
+      return std::min(a, b);
+    case '>':
+      return std::max(a, b);
     default: {
       if (b <= 0) throw Error(ErrorCode::BadInput, "dimension divided by a number below 1");
       int64_t quotient = a / b, rest = a % b;
@@ -39,11 +47,16 @@ int64_t apply(char op, int64_t a, int64_t b) {
 
 const char* function_name(char op) {
   switch (op) {
-    case '/': return "floor_div";
-    case '^': return "ceil_div";
-    case '<': return "min";
-    case '>': return "max";
-    default: return nullptr;
+    case '/':
+      return "floor_div";
+    case '^':
+      return "ceil_div";
+    case '<':
+      return "min";
+    case '>':
+      return "max";
+    default:
+      return nullptr;
   }
 }
 
@@ -58,7 +71,9 @@ class Parser {
 
  private:
   [[noreturn]] void fail() const {
-    throw Error(ErrorCode::BadInput, "not a dimension expression").got(text_).at("byte " + std::to_string(at_));
+    throw Error(ErrorCode::BadInput, "not a dimension expression")
+        .got(text_)
+        .at("byte " + std::to_string(at_));
   }
   void skip_blanks() {
     while (at_ < text_.size() && text_[at_] == ' ') ++at_;
@@ -88,7 +103,8 @@ class Parser {
       if (op == '*') return a * b;
       fail();
     }
-    if (at_ < text_.size() && (std::isdigit(static_cast<unsigned char>(text_[at_])) || text_[at_] == '-')) {
+    if (at_ < text_.size() &&
+        (std::isdigit(static_cast<unsigned char>(text_[at_])) || text_[at_] == '-')) {
       return number();
     }
     return name(depth);
@@ -102,8 +118,8 @@ class Parser {
   }
   Dim name(int depth) {
     size_t begin = at_;
-    while (at_ < text_.size() && (std::isalnum(static_cast<unsigned char>(text_[at_])) || text_[at_] == '_' ||
-                                  text_[at_] == '.')) {
+    while (at_ < text_.size() && (std::isalnum(static_cast<unsigned char>(text_[at_])) ||
+                                  text_[at_] == '_' || text_[at_] == '.')) {
       ++at_;
     }
     std::string_view word = text_.substr(begin, at_ - begin);
@@ -131,7 +147,9 @@ Dim Dim::symbol(std::string_view name) {
   return dim;
 }
 
-Dim Dim::parse(std::string_view text) { return Parser(text).parse_all(); }
+Dim Dim::parse(std::string_view text) {
+  return Parser(text).parse_all();
+}
 
 Dim Dim::make(char op, const Dim& a, const Dim& b) {
   if (a.is_constant() && b.is_constant()) return Dim(apply(op, a.constant_, b.constant_));
@@ -148,13 +166,27 @@ Dim Dim::make(char op, const Dim& a, const Dim& b) {
   return dim;
 }
 
-Dim operator+(const Dim& a, const Dim& b) { return Dim::make('+', a, b); }
-Dim operator-(const Dim& a, const Dim& b) { return Dim::make('-', a, b); }
-Dim operator*(const Dim& a, const Dim& b) { return Dim::make('*', a, b); }
-Dim floor_div(const Dim& a, const Dim& b) { return Dim::make('/', a, b); }
-Dim ceil_div(const Dim& a, const Dim& b) { return Dim::make('^', a, b); }
-Dim dim_min(const Dim& a, const Dim& b) { return Dim::make('<', a, b); }
-Dim dim_max(const Dim& a, const Dim& b) { return Dim::make('>', a, b); }
+Dim operator+(const Dim& a, const Dim& b) {
+  return Dim::make('+', a, b);
+}
+Dim operator-(const Dim& a, const Dim& b) {
+  return Dim::make('-', a, b);
+}
+Dim operator*(const Dim& a, const Dim& b) {
+  return Dim::make('*', a, b);
+}
+Dim floor_div(const Dim& a, const Dim& b) {
+  return Dim::make('/', a, b);
+}
+Dim ceil_div(const Dim& a, const Dim& b) {
+  return Dim::make('^', a, b);
+}
+Dim dim_min(const Dim& a, const Dim& b) {
+  return Dim::make('<', a, b);
+}
+Dim dim_max(const Dim& a, const Dim& b) {
+  return Dim::make('>', a, b);
+}
 
 int64_t Dim::constant() const {
   TENON_CHECK(is_constant());
@@ -170,7 +202,8 @@ int64_t Dim::evaluate(const SymbolValues& values) const {
   if (!node_) return constant_;
   if (node_->op == 's') {
     auto found = values.find(node_->symbol);
-    if (found == values.end()) throw Error(ErrorCode::BadInput, "symbol has no value").got(node_->symbol);
+    if (found == values.end())
+      throw Error(ErrorCode::BadInput, "symbol has no value").got(node_->symbol);
     return found->second;
   }
   return apply(node_->op, node_->a.evaluate(values), node_->b.evaluate(values));
@@ -198,8 +231,8 @@ std::string Dim::to_string() const {
 bool Dim::operator==(const Dim& other) const {
   if (!node_ || !other.node_) return !node_ && !other.node_ && constant_ == other.constant_;
   if (node_ == other.node_) return true;
-  return node_->op == other.node_->op && node_->symbol == other.node_->symbol && node_->a == other.node_->a &&
-         node_->b == other.node_->b;
+  return node_->op == other.node_->op && node_->symbol == other.node_->symbol &&
+         node_->a == other.node_->a && node_->b == other.node_->b;
 }
 
 std::string to_string(const Shape& shape) {
@@ -214,6 +247,8 @@ Extents evaluate(const Shape& shape, const SymbolValues& values) {
   return extents;
 }
 
-Shape to_shape(const Extents& extents) { return Shape(extents.begin(), extents.end()); }
+Shape to_shape(const Extents& extents) {
+  return Shape(extents.begin(), extents.end());
+}
 
 }  // namespace tenon

@@ -8,11 +8,27 @@ namespace tenon {
 
 // Element types. The numbers are written into plan files: append only.
 enum class DType : uint8_t {
-  F32 = 0, F16 = 1, BF16 = 2, F64 = 3,
-  I8 = 4, U8 = 5, I16 = 6, U16 = 7, I32 = 8, U32 = 9, I64 = 10, U64 = 11,
+  F32 = 0,
+  F16 = 1,
+  BF16 = 2,
+  F64 = 3,
+  I8 = 4,
+  U8 = 5,
+  I16 = 6,
+  U16 = 7,
+  I32 = 8,
+  U32 = 9,
+  I64 = 10,
+  U64 = 11,
   Bool = 12,
-  I4 = 13, U4 = 14, I2 = 15, U2 = 16, I3 = 17, U3 = 18,
-  F8E4M3 = 19, F8E5M2 = 20,
+  I4 = 13,
+  U4 = 14,
+  I2 = 15,
+  U2 = 16,
+  I3 = 17,
+  U3 = 18,
+  F8E4M3 = 19,
+  F8E5M2 = 20,
   String = 21,
 };
 

@@ -35,7 +35,8 @@ class Extents {
   std::span<const int64_t> span() const { return {values_.data(), static_cast<size_t>(rank_)}; }
 
   void push_back(int64_t value) {
-    if (rank_ == kMaxRank) throw Error(ErrorCode::Unsupported, "tensor rank").accepted("at most 8 dimensions");
+    if (rank_ == kMaxRank)
+      throw Error(ErrorCode::Unsupported, "tensor rank").accepted("at most 8 dimensions");
     values_[rank_++] = value;
   }
 

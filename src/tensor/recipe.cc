@@ -39,7 +39,8 @@ Recipe Recipe::literal(std::shared_ptr<const Tensor> value) {
 }
 
 Recipe Recipe::slice(Recipe of, int axis, int64_t begin, int64_t end) {
-  TENON_CHECK(axis >= 0 && axis < of.extents().rank() && begin >= 0 && begin <= end && end <= of.extents()[axis]);
+  TENON_CHECK(axis >= 0 && axis < of.extents().rank() && begin >= 0 && begin <= end &&
+              end <= of.extents()[axis]);
   Extents extents = of.extents();
   extents[axis] = end - begin;
   Node node{Kind::Slice, of.dtype(), extents, {of}, {}, nullptr, axis, begin, end, {}};
@@ -53,7 +54,8 @@ Recipe Recipe::concat(std::vector<Recipe> parts, int axis) {
   extents[axis] = 0;
   for (const Recipe& part : parts) {
     TENON_CHECK(part.dtype() == parts[0].dtype() && part.extents().rank() == extents.rank());
-    for (int i = 0; i < extents.rank(); ++i) TENON_CHECK(i == axis || part.extents()[i] == extents[i]);
+    for (int i = 0; i < extents.rank(); ++i)
+      TENON_CHECK(i == axis || part.extents()[i] == extents[i]);
     extents[axis] += part.extents()[axis];
   }
   DType dtype = parts[0].dtype();
@@ -82,18 +84,29 @@ Recipe Recipe::cast(Recipe of, DType dtype) {
   return Recipe(std::make_shared<const Node>(std::move(node)));
 }
 
-Recipe::Kind Recipe::kind() const { return node_->kind; }
-DType Recipe::dtype() const { return node_->dtype; }
-const Extents& Recipe::extents() const { return node_->extents; }
-const std::vector<Recipe>& Recipe::parts() const { return node_->parts; }
-const Tensor* Recipe::literal_value() const { return node_->literal.get(); }
+Recipe::Kind Recipe::kind() const {
+  return node_->kind;
+}
+DType Recipe::dtype() const {
+  return node_->dtype;
+}
+const Extents& Recipe::extents() const {
+  return node_->extents;
+}
+const std::vector<Recipe>& Recipe::parts() const {
+  return node_->parts;
+}
+const Tensor* Recipe::literal_value() const {
+  return node_->literal.get();
+}
 
 std::vector<std::string> Recipe::source_names() const {
   std::vector<std::string> names;
   if (kind() == Kind::Source) names.push_back(node_->name);
   for (const Recipe& part : node_->parts) {
     for (std::string& name : part.source_names()) {
-      if (std::find(names.begin(), names.end(), name) == names.end()) names.push_back(std::move(name));
+      if (std::find(names.begin(), names.end(), name) == names.end())
+        names.push_back(std::move(name));
     }
   }
   return names;
@@ -102,28 +115,39 @@ std::vector<std::string> Recipe::source_names() const {
 std::string Recipe::to_string() const {
   auto inner = [&] { return node_->parts[0].to_string(); };
   switch (kind()) {
-    case Kind::Source: return node_->name;
-    case Kind::Literal: return "literal(" + to_hex(digest_of(node_->literal->view().byte_span())) + ")";
+    case Kind::Source:
+      return node_->name;
+    case Kind::Literal:
+      return "literal(" + to_hex(digest_of(node_->literal->view().byte_span())) + ")";
     case Kind::Slice:
-      return "slice(" + inner() + "; axis " + std::to_string(node_->axis) + ", " + std::to_string(node_->begin) +
-             ":" + std::to_string(node_->end) + ")";
-    case Kind::Permute: return "permute(" + inner() + "; " + Extents::of(node_->axes).to_string() + ")";
-    case Kind::Reshape: return "reshape(" + inner() + "; " + extents().to_string() + ")";
-    case Kind::Cast: return "cast(" + inner() + "; " + std::string(dtype_name(dtype())) + ")";
-    case Kind::Concat: break;
+      return "slice(" + inner() + "; axis " + std::to_string(node_->axis) + ", " +
+             std::to_string(node_->begin) + ":" + std::to_string(node_->end) + ")";
+    case Kind::Permute:
+      return "permute(" + inner() + "; " + Extents::of(node_->axes).to_string() + ")";
+    case Kind::Reshape:
+      return "reshape(" + inner() + "; " + extents().to_string() + ")";
+    case Kind::Cast:
+      return "cast(" + inner() + "; " + std::string(dtype_name(dtype())) + ")";
+    case Kind::Concat:
+      break;
   }
   std::string out = "concat(";
-  for (size_t i = 0; i < node_->parts.size(); ++i) out += (i ? ", " : "") + node_->parts[i].to_string();
+  for (size_t i = 0; i < node_->parts.size(); ++i)
+    out += (i ? ", " : "") + node_->parts[i].to_string();
   return out + "; axis " + std::to_string(node_->axis) + ")";
 }
 
 std::optional<TensorView> Recipe::view(const WeightSource& source) const {
   switch (kind()) {
-    case Kind::Source: return source.view(node_->name);
-    case Kind::Literal: return node_->literal->view();
+    case Kind::Source:
+      return source.view(node_->name);
+    case Kind::Literal:
+      return node_->literal->view();
     case Kind::Concat:
-    case Kind::Cast: return std::nullopt;
-    default: break;
+    case Kind::Cast:
+      return std::nullopt;
+    default:
+      break;
   }
   std::optional<TensorView> inner = node_->parts[0].view(source);
   if (!inner) return std::nullopt;

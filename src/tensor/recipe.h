@@ -44,7 +44,9 @@ class Recipe {
   void evaluate_into(const WeightSource& source, const TensorView& out) const;
   Tensor evaluate(const WeightSource& source) const;
 
-  bool operator==(const Recipe& other) const { return node_ == other.node_ || to_string() == other.to_string(); }
+  bool operator==(const Recipe& other) const {
+    return node_ == other.node_ || to_string() == other.to_string();
+  }
 
  private:
   struct Node;

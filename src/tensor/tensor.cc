@@ -33,7 +33,8 @@ void for_each_row(const TensorView& from, const TensorView& to, Row row) {
 template <class From, class To>
 void convert_rows(const TensorView& from, const TensorView& to) {
   int64_t columns = from.columns();
-  int64_t from_step = from.rank() ? from.strides.back() : 1, to_step = to.rank() ? to.strides.back() : 1;
+  int64_t from_step = from.rank() ? from.strides.back() : 1,
+          to_step = to.rank() ? to.strides.back() : 1;
   for_each_row(from, to, [&](int64_t from_offset, int64_t to_offset) {
     const From* source = from.as<const From>() + from_offset;
     To* target = to.as<To>() + to_offset;
@@ -54,21 +55,32 @@ void convert_rows(const TensorView& from, const TensorView& to) {
 template <class From>
 bool convert_from(const TensorView& from, const TensorView& to) {
   switch (to.dtype) {
-    case DType::F32: return convert_rows<From, float>(from, to), true;
-    case DType::F16: return convert_rows<From, f16_t>(from, to), true;
-    case DType::BF16: return convert_rows<From, bf16_t>(from, to), true;
-    case DType::F64: return convert_rows<From, double>(from, to), true;
-    default: return false;
+    case DType::F32:
+      return convert_rows<From, float>(from, to), true;
+    case DType::F16:
+      return convert_rows<From, f16_t>(from, to), true;
+    case DType::BF16:
+      return convert_rows<From, bf16_t>(from, to), true;
+    case DType::F64:
+      return convert_rows<From, double>(from, to), true;
+    default:
+      return false;
   }
 }
 
 void copy_same_type(const TensorView& from, const TensorView& to) {
   switch (dtype_bits(from.dtype)) {
-    case 8: return convert_rows<uint8_t, uint8_t>(from, to);
-    case 16: return convert_rows<uint16_t, uint16_t>(from, to);
-    case 32: return convert_rows<uint32_t, uint32_t>(from, to);
-    case 64: return convert_rows<uint64_t, uint64_t>(from, to);
-    default: throw Error(ErrorCode::Unsupported, "strided copy of a sub-byte type").got(dtype_name(from.dtype));
+    case 8:
+      return convert_rows<uint8_t, uint8_t>(from, to);
+    case 16:
+      return convert_rows<uint16_t, uint16_t>(from, to);
+    case 32:
+      return convert_rows<uint32_t, uint32_t>(from, to);
+    case 64:
+      return convert_rows<uint64_t, uint64_t>(from, to);
+    default:
+      throw Error(ErrorCode::Unsupported, "strided copy of a sub-byte type")
+          .got(dtype_name(from.dtype));
   }
 }
 
@@ -85,7 +97,10 @@ Extents contiguous_strides(const Extents& extents) {
 }
 
 TensorView::TensorView(const void* pointer, DType type, const Extents& sizes)
-    : data(const_cast<void*>(pointer)), dtype(type), extents(sizes), strides(contiguous_strides(sizes)) {}
+    : data(const_cast<void*>(pointer)),
+      dtype(type),
+      extents(sizes),
+      strides(contiguous_strides(sizes)) {}
 
 bool TensorView::is_contiguous() const {
   int64_t step = 1;
@@ -121,7 +136,9 @@ TensorView TensorView::reshaped(const Extents& sizes) const {
   return TensorView(data, dtype, sizes);
 }
 
-void Tensor::Free::operator()(void* pointer) const { std::free(pointer); }
+void Tensor::Free::operator()(void* pointer) const {
+  std::free(pointer);
+}
 
 Tensor Tensor::make(DType dtype, const Extents& extents) {
   int64_t count = checked_product(extents.span(), "tensor");
@@ -129,7 +146,8 @@ Tensor Tensor::make(DType dtype, const Extents& extents) {
   Tensor tensor;
   tensor.memory_.reset(std::aligned_alloc(64, bytes));
   if (!tensor.memory_) {
-    throw Error(ErrorCode::OutOfMemory, "cannot allocate a tensor").got(std::to_string(bytes) + " bytes");
+    throw Error(ErrorCode::OutOfMemory, "cannot allocate a tensor")
+        .got(std::to_string(bytes) + " bytes");
   }
   tensor.view_ = TensorView(tensor.memory_.get(), dtype, extents);
   return tensor;

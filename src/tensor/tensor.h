@@ -34,8 +34,12 @@ struct TensorView {
     return product;
   }
   template <class T>
-  T* as() const { return static_cast<T*>(data); }
-  std::span<std::byte> byte_span() const { return {static_cast<std::byte*>(data), static_cast<size_t>(bytes())}; }
+  T* as() const {
+    return static_cast<T*>(data);
+  }
+  std::span<std::byte> byte_span() const {
+    return {static_cast<std::byte*>(data), static_cast<size_t>(bytes())};
+  }
 
   TensorView slice(int axis, int64_t begin, int64_t end) const;
   TensorView permuted(std::span<const int64_t> axes) const;
@@ -63,7 +67,9 @@ class Tensor {
   const TensorView& view() const { return view_; }
   operator const TensorView&() const { return view_; }  // NOLINT: a Tensor lends itself
   template <class T>
-  T* as() const { return view_.as<T>(); }
+  T* as() const {
+    return view_.as<T>();
+  }
   const Extents& extents() const { return view_.extents; }
   DType dtype() const { return view_.dtype; }
   int64_t count() const { return view_.count(); }

@@ -52,7 +52,9 @@ class MapSource : public WeightSource {
     }
     return nullptr;
   }
-  TensorView view(std::string_view name) const override { return tensors_.at(std::string(name)).view(); }
+  TensorView view(std::string_view name) const override {
+    return tensors_.at(std::string(name)).view();
+  }
 
  private:
   std::vector<WeightInfo> infos_;
@@ -64,7 +66,8 @@ TEST(Recipe, ConcatTransposeCastEqualsByHand) {
   float a[] = {1, 2, 3, 4, 5, 6}, b[] = {7, 8};
   source.add("a", Tensor::make_from<float>(DType::F32, {2, 3}, a));
   source.add("b", Tensor::make_from<float>(DType::F32, {2, 1}, b));
-  Recipe both = Recipe::concat({Recipe::source(*source.find("a")), Recipe::source(*source.find("b"))}, 1);
+  Recipe both =
+      Recipe::concat({Recipe::source(*source.find("a")), Recipe::source(*source.find("b"))}, 1);
   Recipe recipe = Recipe::cast(Recipe::transpose(both), DType::BF16);
   EXPECT_EQ(recipe.to_string(), "cast(permute(concat(a, b; axis 1); [1, 0]); bf16)");
   Tensor result = recipe.evaluate(source);

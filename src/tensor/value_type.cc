@@ -3,7 +3,8 @@
 namespace tenon {
 
 std::string to_string(const QuantSpec& quant) {
-  std::string out = std::string(dtype_name(quant.codes)) + " scale " + std::string(dtype_name(quant.scales));
+  std::string out =
+      std::string(dtype_name(quant.codes)) + " scale " + std::string(dtype_name(quant.scales));
   out += quant.axis < 0 ? " per_tensor" : " axis " + std::to_string(quant.axis);
   if (quant.group > 0) out += " group " + std::to_string(quant.group);
   if (quant.zero_points) out += " zero_points";

@@ -16,10 +16,10 @@ namespace tenon {
 struct QuantSpec {
   DType codes = DType::I8;
   DType scales = DType::F32;
-  int axis = 0;              // the axis with one scale an index (per channel); -1: per tensor
-  int64_t group = 0;         // elements of the last axis that share a scale; 0: the whole axis
-  bool zero_points = false;  // asymmetric
-  bool permuted = false;     // input channels are reordered by a stored permutation
+  int axis = 0;                   // the axis with one scale an index (per channel); -1: per tensor
+  int64_t group = 0;              // elements of the last axis that share a scale; 0: the whole axis
+  bool zero_points = false;       // asymmetric
+  bool permuted = false;          // input channels are reordered by a stored permutation
   std::vector<int64_t> clusters;  // sizes of the channel clusters that share a range (RPTQ)
   bool operator==(const QuantSpec&) const = default;
 };

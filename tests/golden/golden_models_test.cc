@@ -82,7 +82,8 @@ class GoldenModel : public ::testing::TestWithParam<std::string> {
     metrics::KldAccumulator kld;
     size_t columns = static_cast<size_t>(got.view().columns());
     for (int64_t row = 0; row < got.view().rows(); ++row) {
-      kld.add_row({got.as<float>() + row * columns, columns}, {golden_.logits.as<float>() + row * columns, columns});
+      kld.add_row({got.as<float>() + row * columns, columns},
+                  {golden_.logits.as<float>() + row * columns, columns});
     }
     return kld.finish();
   }
@@ -95,7 +96,8 @@ TEST_P(GoldenModel, F32LogitsEqualTransformers) {
   auto running = engine("f32");
   Tensor got = forced(*running);
   size_t count = static_cast<size_t>(got.count());
-  metrics::ErrorStats stats = metrics::compare({got.as<float>(), count}, {golden_.logits.as<float>(), count});
+  metrics::ErrorStats stats =
+      metrics::compare({got.as<float>(), count}, {golden_.logits.as<float>(), count});
   EXPECT_LE(stats.max_abs, 1e-4 * stats.reference_rms);
   EXPECT_EQ(stats.nonfinite, 0);
   RecordProperty("max_error_over_rms", std::to_string(stats.max_abs / stats.reference_rms));
@@ -104,7 +106,8 @@ TEST_P(GoldenModel, F32LogitsEqualTransformers) {
 TEST_P(GoldenModel, F32GreedyTextEqualsTransformers) {
   auto running = engine("f32");
   llm::Request request;
-  request.prompt.push_back(llm::Segment::of_ids({golden_.ids.begin(), golden_.ids.begin() + golden_.seq_offsets[1]}));
+  request.prompt.push_back(
+      llm::Segment::of_ids({golden_.ids.begin(), golden_.ids.begin() + golden_.seq_offsets[1]}));
   request.sampling.max_new_tokens = static_cast<int64_t>(golden_.greedy.size());
   request.sampling.ignore_eos = true;
   EXPECT_EQ(running->generate(request).ids, golden_.greedy);
@@ -122,11 +125,12 @@ TEST_P(GoldenModel, SixteenBitPlansKeepTheDistribution) {
   EXPECT_GE(stats.same_top, 0.995);
 }
 
-INSTANTIATE_TEST_SUITE_P(Models, GoldenModel, ::testing::ValuesIn(variants()), [](const auto& variant) {
-  std::string name = variant.param;
-  for (char& c : name) c = c == '/' ? '_' : c;
-  return name;
-});
+INSTANTIATE_TEST_SUITE_P(Models, GoldenModel, ::testing::ValuesIn(variants()),
+                         [](const auto& variant) {
+                           std::string name = variant.param;
+                           for (char& c : name) c = c == '/' ? '_' : c;
+                           return name;
+                         });
 
 }  // namespace
 }  // namespace tenon

@@ -1,5 +1,6 @@
-// The shipped miniatures through Tenon against what transformers measured (miniatures/*/reference.json):
-// token ids, perplexity, greedy text, and the ROUGE of held-out summaries.
+// The shipped miniatures through Tenon against what transformers measured
+// (miniatures/*/reference.json): token ids, perplexity, greedy text, and the ROUGE of held-out
+// summaries.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -28,10 +29,12 @@ struct Document {
 
 std::vector<Document> held_out() {
   std::vector<Document> documents;
-  for (const std::string& line : split(read_text_file(kMiniatures + "heldout.jsonl", 16 << 20), '\n')) {
+  for (const std::string& line :
+       split(read_text_file(kMiniatures + "heldout.jsonl", 16 << 20), '\n')) {
     if (line.empty()) continue;
     data::Json json = data::parse_json(line);
-    documents.push_back({json.at("article", "$").as_string("$"), json.at("highlights", "$").as_string("$")});
+    documents.push_back(
+        {json.at("article", "$").as_string("$"), json.at("highlights", "$").as_string("$")});
   }
   return documents;
 }
@@ -69,7 +72,8 @@ class Miniature : public ::testing::TestWithParam<const char*> {
     std::vector<std::string> texts(count);
     for (size_t i = 0; i < count; ++i) {
       llm::Request request;
-      request.prompt.push_back(llm::Segment::of_ids(engine.tokenizer()->encode(documents_[i].article + " TL;DR:")));
+      request.prompt.push_back(
+          llm::Segment::of_ids(engine.tokenizer()->encode(documents_[i].article + " TL;DR:")));
       request.sampling.max_new_tokens = 60;
       engine.submit(std::move(request), [&texts, i](const llm::Update& update) {
         if (update.result) texts[i] = strip(update.result->text);
@@ -91,7 +95,8 @@ class Miniature : public ::testing::TestWithParam<const char*> {
         size_t columns = static_cast<size_t>(logits.columns());
         for (int64_t row = 0; row < logits.extents[0]; ++row) {
           size_t target = static_cast<size_t>(first + row + 1);
-          if (target < ids.size()) total.add_row({logits.as<float>() + row * columns, columns}, ids[target]);
+          if (target < ids.size())
+            total.add_row({logits.as<float>() + row * columns, columns}, ids[target]);
         }
       });
       reference_nll += nll[i].as_double("$.nll");
@@ -112,8 +117,11 @@ TEST_P(Miniature, TokenIdsEqualTheReference) {
   const auto& lists = reference_.at("ids_first_20", "$").as_array("$.ids_first_20");
   for (size_t i = 0; i < lists.size(); ++i) {
     std::vector<int32_t> expected;
-    for (const data::Json& id : lists[i].as_array("$")) expected.push_back(static_cast<int32_t>(id.as_int("$")));
-    EXPECT_EQ(tokenizer->encode(documents_[i].article + " TL;DR: " + documents_[i].highlights), expected) << i;
+    for (const data::Json& id : lists[i].as_array("$"))
+      expected.push_back(static_cast<int32_t>(id.as_int("$")));
+    EXPECT_EQ(tokenizer->encode(documents_[i].article + " TL;DR: " + documents_[i].highlights),
+              expected)
+        << i;
   }
 }
 
@@ -139,7 +147,9 @@ TEST_P(Miniature, SummariesOfTheBf16PlanScore) {
   double score = 0, copying = 0;
   for (size_t i = 0; i < documents_.size(); ++i) {
     score += 100 * metrics::rouge(texts[i], documents_[i].highlights).rouge1.f;
-    copying += 100 * metrics::rouge(first_sentence(documents_[i].article), documents_[i].highlights).rouge1.f;
+    copying +=
+        100 *
+        metrics::rouge(first_sentence(documents_[i].article), documents_[i].highlights).rouge1.f;
   }
   score /= static_cast<double>(documents_.size());
   copying /= static_cast<double>(documents_.size());
