@@ -69,7 +69,6 @@ class AddedTokens {
   // stay text.
   void split(std::string_view text, bool normalized, bool parse_special,
              std::vector<AddedSplit>& out) const;
-  bool any_normalized() const { return !normalized_.empty(); }
 
  private:
   std::vector<AddedToken> tokens_;

@@ -54,7 +54,6 @@ class Utf8Assembler {
   explicit Utf8Assembler(Replacement replacement) : replacement_(replacement) {}
   void push(uint8_t byte, std::string& out);
   void finish(std::string& out);  // an unfinished character is ill-formed
-  bool idle() const { return pending_.empty(); }
 
  private:
   void start(uint8_t byte, std::string& out);
