@@ -7,13 +7,21 @@
 
 namespace tenon::models {
 
-extern const Architecture kGpt2;
-extern const Architecture kLlama;
-extern const Architecture kMistral;
-extern const Architecture kQwen2;
+// Every architecture, one line each.
+#define TENON_ARCHITECTURES(X) \
+  X(kGpt2)                     \
+  X(kLlama)                    \
+  X(kMistral)                  \
+  X(kQwen2)
+
+#define TENON_ARCHITECTURE(name) extern const Architecture name;
+TENON_ARCHITECTURES(TENON_ARCHITECTURE)
+#undef TENON_ARCHITECTURE
 
 std::span<const Architecture> architectures() {
-  static const Architecture list[] = {kGpt2, kLlama, kMistral, kQwen2};
+#define TENON_ARCHITECTURE(name) name,
+  static const Architecture list[] = {TENON_ARCHITECTURES(TENON_ARCHITECTURE)};
+#undef TENON_ARCHITECTURE
   return list;
 }
 

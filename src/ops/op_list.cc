@@ -19,21 +19,9 @@ namespace tenon::ops {
 const Catalogue& builtin_catalogue() {
   static const Catalogue catalogue = [] {
     Catalogue list;
-    list.add(Binary::def());
-    list.add(Cast::def());
-    list.add(Embedding::def());
-    list.add(GatherRows::def());
-    list.add(Glu::def());
-    list.add(KvAppend::def());
-    list.add(LayerNorm::def());
-    list.add(Linear::def());
-    list.add(PagedAttention::def());
-    list.add(RmsNorm::def());
-    list.add(Rope::def());
-    list.add(RopeKvAppend::def());
-    list.add(Sample::def());
-    list.add(Slice::def());
-    list.add(Unary::def());
+#define TENON_OP(Op) list.add(Op::def());
+    TENON_OPS(TENON_OP)
+#undef TENON_OP
     return list;
   }();
   return catalogue;

@@ -2,9 +2,27 @@
 
 #include "ops/op.h"
 
+// Every built-in op, one line each: its attribute struct. The reference back end implements k<Op>.
+#define TENON_OPS(X) \
+  X(Binary)          \
+  X(Cast)            \
+  X(Embedding)       \
+  X(GatherRows)      \
+  X(Glu)             \
+  X(KvAppend)        \
+  X(LayerNorm)       \
+  X(Linear)          \
+  X(PagedAttention)  \
+  X(RmsNorm)         \
+  X(Rope)            \
+  X(RopeKvAppend)    \
+  X(Sample)          \
+  X(Slice)           \
+  X(Unary)
+
 namespace tenon::ops {
 
-// Every built-in op, in the order of `op_list.cc`.
+// Every built-in op, in the order of the list.
 const Catalogue& builtin_catalogue();
 
 }  // namespace tenon::ops

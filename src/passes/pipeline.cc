@@ -5,30 +5,39 @@
 
 #include "base/error.h"
 #include "base/text.h"
-#include "passes/passes.h"
 
 namespace tenon::passes {
+
+// Every pass in the order it runs: the function of that name in <group>/, and one line for people.
+// glu and qkv look for plain linears, so they come before the activation and residual moves in.
+#define TENON_PASSES(X)                                                           \
+  X(remove_no_op_casts, "removes casts to the type a value has already")          \
+  X(remove_dead, "removes nodes that nothing reads")                              \
+  X(glu, "kind(linear(x)) * linear(x) -> one linear and glu")                     \
+  X(qkv, "q, k, v projections, rope, kv_append -> one linear and rope_kv_append") \
+  X(linear_activation, "unary(linear(x)) -> linear with activation")              \
+  X(linear_residual, "linear(x) + r -> linear with residual")                     \
+  X(norm_residual, "norm(a + r) -> norm with residual and sum")                   \
+  X(precision, "weights, matmul activations and caches in the asked type")        \
+  X(remove_no_op_casts, "removes the casts that the precision made needless")
+
+#define TENON_PASS(name, what) size_t name(ir::Graph& graph, const PassOptions& options);
+TENON_PASSES(TENON_PASS)
+#undef TENON_PASS
+
 namespace {
 
-// glu and qkv look for plain linears, so they come before the activation and residual moves in.
 constexpr Pass kPasses[] = {
-    {"remove_no_op_casts", "removes casts to the type a value has already", remove_no_op_casts},
-    {"remove_dead", "removes nodes that nothing reads", remove_dead},
-    {"glu", "kind(linear(x)) * linear(x) -> one linear and glu", fuse_glu},
-    {"qkv", "q, k, v projections, rope, kv_append -> one linear and rope_kv_append", fuse_qkv},
-    {"linear_activation", "unary(linear(x)) -> linear with activation", fuse_linear_activation},
-    {"linear_residual", "linear(x) + r -> linear with residual", fuse_linear_residual},
-    {"norm_residual", "norm(a + r) -> norm with residual and sum", fuse_norm_residual},
-    {"precision", "weights, matmul activations and caches in the asked type", apply_precision},
-    {"remove_no_op_casts", "removes the casts that the precision made needless",
-     remove_no_op_casts},
+#define TENON_PASS(name, what) {#name, what, name},
+    TENON_PASSES(TENON_PASS)
+#undef TENON_PASS
 };
 
 void check_options(const PassOptions& options) {
-  DType precision = options.precision;
-  if (precision != DType::F32 && precision != DType::BF16 && precision != DType::F16) {
+  DType wanted = options.precision;
+  if (wanted != DType::F32 && wanted != DType::BF16 && wanted != DType::F16) {
     throw Error(ErrorCode::Usage, "unknown precision")
-        .got(dtype_name(precision))
+        .got(dtype_name(wanted))
         .accepted("f32, bf16, f16");
   }
   std::vector<std::string> names;

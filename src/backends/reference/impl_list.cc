@@ -3,11 +3,9 @@
 namespace tenon::reference {
 
 ops::ImplementationList implementations() {
-  static constexpr const ops::Implementation* kList[] = {
-      &kBinary,   &kCast,         &kEmbedding, &kGatherRows,     &kGlu,
-      &kKvAppend, &kLayerNorm,    &kLinear,    &kPagedAttention, &kRmsNorm,
-      &kRope,     &kRopeKvAppend, &kSample,    &kSlice,          &kUnary,
-  };
+#define TENON_OP(Op) &k##Op,
+  static constexpr const ops::Implementation* kList[] = {TENON_OPS(TENON_OP)};
+#undef TENON_OP
   return kList;
 }
 

@@ -3,7 +3,7 @@
 #include "ir/pattern.h"
 #include "ops/unary.h"
 #include "passes/fuse/pack_linears.h"
-#include "passes/passes.h"
+#include "passes/pipeline.h"
 #include "passes/rewrite.h"
 
 namespace tenon::passes {
@@ -38,7 +38,7 @@ bool rewrite(ir::Graph& graph, const ir::Match& match) {
 
 // kind(linear(x)) * linear(x) becomes one linear of both weights and glu{kind}: x is read once, and
 // the product of the halves needs one pass.
-size_t fuse_glu(ir::Graph& graph, const PassOptions&) {
+size_t glu(ir::Graph& graph, const PassOptions&) {
   static const ir::Pattern pattern = ir::Pattern::parse(kPattern);
   size_t changes = ir::rewrite_all(graph, pattern, rewrite);
   graph.erase_dead_nodes();

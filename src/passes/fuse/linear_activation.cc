@@ -1,7 +1,7 @@
 #include "ir/pattern.h"
 #include "ops/linear.h"
 #include "ops/unary.h"
-#include "passes/passes.h"
+#include "passes/pipeline.h"
 #include "passes/rewrite.h"
 
 namespace tenon::passes {
@@ -27,7 +27,7 @@ bool rewrite(ir::Graph& graph, const ir::Match& match) {
 }  // namespace
 
 // unary(linear(x)) becomes linear{activation}: the product is activated before it leaves registers.
-size_t fuse_linear_activation(ir::Graph& graph, const PassOptions&) {
+size_t linear_activation(ir::Graph& graph, const PassOptions&) {
   static const ir::Pattern pattern = ir::Pattern::parse(kPattern);
   size_t changes = ir::rewrite_all(graph, pattern, rewrite);
   graph.erase_dead_nodes();

@@ -1,6 +1,6 @@
 #include "ops/binary.h"
 #include "ops/linear.h"
-#include "passes/passes.h"
+#include "passes/pipeline.h"
 #include "passes/rewrite.h"
 
 namespace tenon::passes {
@@ -48,7 +48,7 @@ bool fuse_add(ir::Graph& graph, ir::NodeId add) {
 
 // linear(x) + r becomes a linear with a residual: the sum is made where the product is written. The
 // linear's activation comes before the residual by its contract, so it may have one.
-size_t fuse_linear_residual(ir::Graph& graph, const PassOptions&) {
+size_t linear_residual(ir::Graph& graph, const PassOptions&) {
   size_t changes = 0;
   for (size_t i = 0; i < graph.nodes().size(); ++i) {
     changes += fuse_add(graph, static_cast<ir::NodeId>(i));

@@ -1,7 +1,7 @@
 #include "ops/binary.h"
 #include "ops/layer_norm.h"
 #include "ops/rms_norm.h"
-#include "passes/passes.h"
+#include "passes/pipeline.h"
 #include "passes/rewrite.h"
 
 namespace tenon::passes {
@@ -65,7 +65,7 @@ bool fuse_add(ir::Graph& graph, ir::NodeId add) {
 
 // norm(a + r) becomes a norm with a residual, whose `sum` output other users of the sum read: the
 // stream is read once. Runs after linear_residual, which spares the sum altogether.
-size_t fuse_norm_residual(ir::Graph& graph, const PassOptions&) {
+size_t norm_residual(ir::Graph& graph, const PassOptions&) {
   size_t changes = 0;
   for (size_t i = 0; i < graph.nodes().size(); ++i) {
     changes += fuse_add(graph, static_cast<ir::NodeId>(i));

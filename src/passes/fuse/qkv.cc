@@ -6,7 +6,7 @@
 #include "ops/rope.h"
 #include "ops/slice.h"
 #include "passes/fuse/pack_linears.h"
-#include "passes/passes.h"
+#include "passes/pipeline.h"
 #include "passes/rewrite.h"
 
 namespace tenon::passes {
@@ -157,7 +157,7 @@ bool fuse_append(ir::Graph& graph, ir::NodeId append) {
 // linear of stacked weights and one rope_kv_append: x is read once, and k and v go from the product
 // straight into the cache. Also for models that rotate nothing, and for those whose checkpoint has
 // the projections packed already and slices them apart.
-size_t fuse_qkv(ir::Graph& graph, const PassOptions&) {
+size_t qkv(ir::Graph& graph, const PassOptions&) {
   size_t changes = 0;
   for (size_t i = 0; i < graph.nodes().size(); ++i) {
     changes += fuse_append(graph, static_cast<ir::NodeId>(i));

@@ -14,7 +14,7 @@
 #include "ops/rope.h"
 #include "ops/slice.h"
 #include "ops/unary.h"
-#include "passes/passes.h"
+#include "passes/pipeline.h"
 #include "passes/rewrite.h"
 
 namespace tenon::passes {
@@ -210,7 +210,7 @@ class Rounding {
 // KV caches are rounded to it; the residual stream, logits and small constants stay f32, since
 // their errors add up and they cost little. With f32, constants the checkpoint holds in 16 bits are
 // widened.
-size_t apply_precision(ir::Graph& graph, const PassOptions& options) {
+size_t precision(ir::Graph& graph, const PassOptions& options) {
   return Rounding(graph, options.precision).run();
 }
 

@@ -1,4 +1,4 @@
-#include "passes/passes.h"
+#include "passes/pipeline.h"
 
 namespace tenon::passes {
 

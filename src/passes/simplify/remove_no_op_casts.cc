@@ -1,5 +1,5 @@
 #include "ops/cast.h"
-#include "passes/passes.h"
+#include "passes/pipeline.h"
 
 namespace tenon::passes {
 
