@@ -126,6 +126,16 @@ void add_tables(std::vector<Case>& cases) {  // L06, L09
   std::string many = good_plan();
   std::memset(many.data() + 16, 0xFF, 4);
   cases.push_back(plan_case("L06", "FourBillionSections", R, many, "byte 16: too many sections"));
+  auto byte = [&](const std::string& name, size_t at, char value, const std::string& message) {
+    cases.push_back(plan_case("L06", name, R, with_header_byte(at, value), message));
+  };
+  byte("HeaderFlags", 12, 1, "byte 12: unknown header flags");
+  byte("HeaderReserved", 47, 1, "byte 12: unknown header flags");
+  byte("EntrySize", 20, 65, "byte 20: unknown section table");
+  byte("TableOffset", 24, 65, "byte 20: unknown section table");
+  byte("SectionFlags", 64 + 48, 2, "section weights: unknown section flags");
+  byte("SectionReserved", 64 + 63, 1, "section weights: unknown section flags");
+  byte("NameAfterItsZero", 64 + 14, 'x', "section name is empty or holds other");
   cases.push_back(
       plan_case("L06", "ChunksMissing", R, PlanForge().remove("chunks").bytes(), "section chunks"));
   cases.push_back(plan_case("L06", "ChunksShort", R, PlanForge().set("chunks", "").bytes(),

@@ -33,6 +33,19 @@ std::string good_plan() {
   return {std::istreambuf_iterator<char>(stream), {}};
 }
 
+std::string with_header_byte(size_t at, char value) {
+  constexpr size_t kDigestAt = 48;
+  std::string file = good_plan();
+  size_t sections = std::size(plan::section::kAll);
+  file[at] = value;
+  std::string covered =
+      file.substr(0, kDigestAt) +
+      file.substr(plan::kHeaderBytes, sections * static_cast<size_t>(plan::kEntryBytes));
+  auto digest = plan::encode_digest(digest_of_text(covered));
+  std::memcpy(file.data() + kDigestAt, digest.data(), digest.size());
+  return file;
+}
+
 PlanForge::PlanForge() {
   std::string file = good_plan();
   plan::FileHeader header = plan::decode_header(std::as_bytes(std::span(file.data(), file.size())));

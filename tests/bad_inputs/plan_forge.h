@@ -42,6 +42,9 @@ class PlanForge {
 // The bytes of a good plan.
 std::string good_plan();
 
+// The good plan with one byte of its header or table changed, and the header's digest made right.
+std::string with_header_byte(size_t at, char value);
+
 Case plan_case(const std::string& row, const std::string& name, Expect expect,
                const std::string& bytes, const std::string& message);
 
