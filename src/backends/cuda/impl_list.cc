@@ -5,6 +5,18 @@ namespace tenon::cuda {
 ops::ImplementationList implementations() {
   static constexpr const ops::Implementation* kList[] = {
       &kCast,
+      &kRmsNorm,
+      &kLayerNorm,
+      &kGlu,
+      &kUnary,
+      &kBinary,
+      &kEmbedding,
+      &kGatherRows,
+      &kRope,
+      &kKvAppend,
+      &kRopeKvAppend,
+      &kSlice,
+      &kSample,
   };
   return kList;
 }

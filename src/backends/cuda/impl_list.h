@@ -5,6 +5,18 @@
 namespace tenon::cuda {
 
 extern const ops::Implementation kCast;
+extern const ops::Implementation kRmsNorm;
+extern const ops::Implementation kLayerNorm;
+extern const ops::Implementation kGlu;
+extern const ops::Implementation kUnary;
+extern const ops::Implementation kBinary;
+extern const ops::Implementation kEmbedding;
+extern const ops::Implementation kGatherRows;
+extern const ops::Implementation kRope;
+extern const ops::Implementation kKvAppend;
+extern const ops::Implementation kRopeKvAppend;
+extern const ops::Implementation kSlice;
+extern const ops::Implementation kSample;
 
 // Kernels for NVIDIA GPUs, best first.
 ops::ImplementationList implementations();

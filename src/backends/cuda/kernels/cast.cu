@@ -1,58 +1,65 @@
 #include "ops/cast.h"
 
-#include <algorithm>
-
 #include "backends/cuda/impl_list.h"
-#include "backends/cuda/kernels/device/load.cuh"
-#include "backends/cuda/kernels/dispatch.cuh"
+#include "backends/cuda/kernels/device/cover.cuh"
+#include "backends/cuda/kernels/matrix.cuh"
 #include "backends/cuda/kernels/support.h"
 #include "backends/cuda/launch.h"
 
 namespace tenon::cuda {
 namespace {
 
-constexpr int kThreads = 256, kVector = 4;
+using device::Any, device::bf16, device::f16;
 
-template <class From, class To>
-__global__ void cast_kernel(const From* __restrict__ x, To* __restrict__ y, int64_t count) {
+constexpr int kVector = 8;
+
+template <class X, class Y, int V>
+__global__ void cast_kernel(Matrix<X> x, Matrix<Y> y, int64_t rows, int64_t units) {
   device::wait_for_previous();
   device::let_next_start();
-  int64_t step = static_cast<int64_t>(gridDim.x) * kThreads * kVector;
-  int64_t at = (static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x) * kVector;
-  for (; at < count; at += step) {
-    if (at + kVector <= count) {
-      float values[kVector];
-      device::load(x + at, values);
-      device::store(y + at, values);
-    } else {
-      for (int64_t i = at; i < count; ++i) y[i] = device::from_f32<To>(device::to_f32(x[i]));
-    }
-  }
+  struct Row {
+    int64_t x, y;
+  };
+  device::for_each_unit(
+      rows, units,
+      [&](int64_t row) {
+        return Row{x.layout.offset(row), y.layout.offset(row)};
+      },
+      [&](const Row& row, int64_t unit) {
+        float values[V];
+        x.load(row.x, unit * V, values);
+        y.store(row.y, unit * V, values);
+      });
 }
 
 ops::Support supports(const ops::OpDesc& desc) {
   return support_floats(desc, {0}, {0});
 }
 
+template <class X, class Y, int V>
+void start(const ops::RunArgs& args, const TensorView& x, const TensorView& y) {
+  auto [grid, block] = cover(y.rows(), y.columns() / V);
+  launch(cast_kernel<X, Y, V>, kCast.name, {grid, block, 0, true}, stream_of(args), matrix_of<X>(x),
+         matrix_of<Y>(y), y.rows(), y.columns() / V);
+}
+
 void run(const ops::RunArgs& args) {
-  const TensorView& x = args.inputs[0];
-  const TensorView& y = args.outputs[0];
-  int64_t count = x.count();
-  int64_t blocks = std::min<int64_t>((count + kThreads * kVector - 1) / (kThreads * kVector), 2048);
-  LaunchShape shape{dim3(static_cast<unsigned>(blocks)), dim3(kThreads), 0, true};
-  dispatch_float(x.dtype, [&](auto from) {
-    dispatch_float(y.dtype, [&](auto to) {
-      using From = typename decltype(from)::type;
-      using To = typename decltype(to)::type;
-      launch(cast_kernel<From, To>, kCast.name, shape, stream_of(args), x.as<const From>(),
-             y.as<To>(), count);
-    });
-  });
+  TensorView x = args.inputs[0], y = args.outputs[0];
+  flatten_if_contiguous(x, y);
+  if (!rows_are_vectors(x, kVector) || !rows_are_vectors(y, kVector)) {
+    start<Any, Any, 1>(args, x, y);
+  } else if (x.dtype == DType::F32 && y.dtype == DType::BF16) {
+    start<float, bf16, kVector>(args, x, y);
+  } else if (x.dtype == DType::F32 && y.dtype == DType::F16) {
+    start<float, f16, kVector>(args, x, y);
+  } else {
+    start<Any, Any, kVector>(args, x, y);
+  }
 }
 
 }  // namespace
 
 const ops::Implementation kCast = {
-    .name = "cast__any__256x4__sm80", .op = ops::Cast::kName, .supports = supports, .run = run};
+    .name = "cast__any__256x8__sm80", .op = ops::Cast::kName, .supports = supports, .run = run};
 
 }  // namespace tenon::cuda

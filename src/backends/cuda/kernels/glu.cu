@@ -1,0 +1,76 @@
+#include "ops/glu.h"
+
+#include "backends/cuda/impl_list.h"
+#include "backends/cuda/kernels/device/cover.cuh"
+#include "backends/cuda/kernels/device/functions.cuh"
+#include "backends/cuda/kernels/matrix.cuh"
+#include "backends/cuda/kernels/support.h"
+#include "backends/cuda/launch.h"
+
+namespace tenon::cuda {
+namespace {
+
+using device::Any, device::bf16;
+
+constexpr int kVector = 8;
+
+template <class X, class Y, int V>
+__global__ void glu_kernel(Matrix<X> x, Matrix<Y> y, int64_t rows, int64_t units, UnaryKind kind) {
+  device::wait_for_previous();
+  device::let_next_start();
+  struct Row {
+    int64_t x, y;
+  };
+  device::for_each_unit(
+      rows, units,
+      [&](int64_t row) {
+        return Row{x.layout.offset(row), y.layout.offset(row)};
+      },
+      [&](const Row& row, int64_t unit) {
+        float gate[V], value[V];
+        x.load(row.x, unit * V, gate);
+        x.load(row.x, (units + unit) * V, value);
+#pragma unroll
+        for (int i = 0; i < V; ++i) value[i] *= device::apply(kind, gate[i]);
+        y.store(row.y, unit * V, value);
+      });
+}
+
+ops::Support supports(const ops::OpDesc& desc) {
+  return support_floats(desc, {0}, {0});
+}
+
+std::shared_ptr<const void> prepare(const ops::OpDesc& desc) {
+  return std::make_shared<const UnaryKind>(
+      unary_kind(ops::read_attributes<ops::Glu>(*desc.attributes).kind));
+}
+
+template <class X, class Y, int V>
+void start(const ops::RunArgs& args) {
+  const TensorView &x = args.inputs[0], &y = args.outputs[0];
+  auto [grid, block] = cover(y.rows(), y.columns() / V);
+  launch(glu_kernel<X, Y, V>, kGlu.name, {grid, block, 0, true}, stream_of(args), matrix_of<X>(x),
+         matrix_of<Y>(y), y.rows(), y.columns() / V, *static_cast<const UnaryKind*>(args.prepared));
+}
+
+void run(const ops::RunArgs& args) {
+  const TensorView &x = args.inputs[0], &y = args.outputs[0];
+  // Both halves of a row start at a vector where y's rows are whole vectors.
+  if (!rows_are_vectors(x, kVector) || !rows_are_vectors(y, kVector)) {
+    start<Any, Any, 1>(args);
+  } else if (x.dtype == DType::BF16 && y.dtype == DType::BF16) {
+    start<bf16, bf16, kVector>(args);
+  } else {
+    start<Any, Any, kVector>(args);
+  }
+}
+
+}  // namespace
+
+const ops::Implementation kGlu = {.name = "glu__any__256x8__sm80",
+                                  .op = ops::Glu::kName,
+                                  .supports = supports,
+                                  .prepare = prepare,
+                                  .run = run};
+
+}  // namespace tenon::cuda
