@@ -17,6 +17,11 @@ ops::ImplementationList implementations() {
       &kRopeKvAppend,
       &kSlice,
       &kSample,
+      &kLinearGemv,
+      &kLinearCublasLt,
+      &kLinearSimple,
+      &kPagedAttention,
+      &kPagedAttentionSimple,
   };
   return kList;
 }

@@ -17,6 +17,11 @@ extern const ops::Implementation kKvAppend;
 extern const ops::Implementation kRopeKvAppend;
 extern const ops::Implementation kSlice;
 extern const ops::Implementation kSample;
+extern const ops::Implementation kLinearGemv;
+extern const ops::Implementation kLinearCublasLt;
+extern const ops::Implementation kLinearSimple;
+extern const ops::Implementation kPagedAttention;
+extern const ops::Implementation kPagedAttentionSimple;
 
 // Kernels for NVIDIA GPUs, best first.
 ops::ImplementationList implementations();

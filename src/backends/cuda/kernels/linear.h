@@ -1,0 +1,69 @@
+#pragma once
+
+#include <cuda_runtime_api.h>
+
+#include <memory>
+#include <string_view>
+
+#include "ops/implementation.h"
+
+// What the forms of `linear` share on the host.
+namespace tenon::cuda {
+
+inline constexpr int kNoActivation = -1;
+
+// A float matrix: rows lie `pitch` elements apart, elements of a row are neighbours.
+struct MatrixRef {
+  void* data = nullptr;
+  DType dtype = DType::F32;
+  int64_t pitch = 0;
+  // Every row starts at a multiple of 16 bytes.
+  bool is_aligned() const {
+    int64_t bytes = dtype_bits(dtype) / 8;
+    return reinterpret_cast<uintptr_t>(data) % 16 == 0 && pitch * bytes % 16 == 0;
+  }
+};
+
+// y = activation(x . weight^T + bias) + residual with x [m, k], weight [n, k], y [m, n].
+struct LinearCall {
+  MatrixRef x, weight, residual, y;  // residual.data is null where there is none
+  const void* bias = nullptr;        // [n]
+  DType bias_dtype = DType::F32;
+  int activation = kNoActivation;  // or a UnaryKind
+  int m = 0, n = 0, k = 0;
+  cudaStream_t stream = nullptr;
+  std::span<std::byte> workspace;
+};
+
+struct PreparedLinear {
+  int activation = kNoActivation;
+};
+std::shared_ptr<const void> prepare_linear(const ops::OpDesc& desc);
+
+// Throws ErrorCode::Unsupported where the rows of an input do not lie at one distance.
+LinearCall linear_call(const ops::RunArgs& args);
+
+// x's rows in the largest call of the bucket.
+int64_t linear_rows(const ops::OpDesc& desc);
+// The floats, types and activation every form accepts; sizes fit 32 bits.
+ops::Support support_linear(const ops::OpDesc& desc);
+
+// The form that is correct for everything: linear_simple.cu.
+void run_linear_simple(const LinearCall& call);
+
+// Reads f32 sums [m, n] (pitch n) and writes y by bias, activation and residual, in one pass. The
+// sums may be y itself: linear_epilogue.cu.
+void run_linear_epilogue(const LinearCall& call, const float* sums);
+
+// How linear_gemv.cu divides the work; the benchmark tries others.
+struct GemvShape {
+  int warps = 4;         // that share the columns of a row
+  int depth = 8;         // 16-byte loads a lane has under way
+  int blocks_of_sm = 6;  // at most so many run on a multiprocessor
+};
+// Whether these addresses can go through the GEMV; m is at most kGemvRows.
+inline constexpr int kGemvRows = 16;
+bool fits_gemv(const LinearCall& call);
+void run_gemv(const LinearCall& call, const GemvShape& shape);
+
+}  // namespace tenon::cuda

@@ -1,0 +1,244 @@
+#include <algorithm>
+#include <array>
+#include <map>
+#include <mutex>
+
+#include "backends/cuda/cublaslt.h"
+#include "backends/cuda/cuda_error.h"
+#include "backends/cuda/impl_list.h"
+#include "backends/cuda/kernels/linear.h"
+#include "backends/cuda/kernels/support.h"
+#include "base/checked.h"
+#include "ops/linear.h"
+
+// Many rows of x: the product by cuBLASLt, with f32 sums. In its column-major words y^T [n, m] is
+// weight^T^T [n, k] times x^T [k, m].
+//
+// A bias and a residual of fitting types are part of the product. Anything else would be rounded
+// twice, so then the product leaves f32 sums and linear_epilogue.cu makes y of them: cuBLASLt's own
+// GELU is the tanh form only, and its 16-bit outputs take no f32 bias.
+namespace tenon::cuda {
+namespace {
+
+constexpr int64_t kLibraryWorkspace = 32 << 20;  // what NVIDIA advises for Hopper
+constexpr int64_t kAlignment = 256;
+
+void check_lt(const CublasLt& lt, cublasStatus_t status, std::string_view what) {
+  if (status == CUBLAS_STATUS_SUCCESS) return;
+  throw Error(ErrorCode::DeviceFault, "cuBLASLt call failed")
+      .at(what)
+      .got(lt.status_string(status));
+}
+
+cudaDataType_t type_of(DType dtype) {
+  if (dtype == DType::BF16) return CUDA_R_16BF;
+  return dtype == DType::F16 ? CUDA_R_16F : CUDA_R_32F;
+}
+
+// The largest power of two up to 256 that divides addresses and row distances of a matrix.
+int64_t alignment_of(const MatrixRef& matrix) {
+  auto bits = reinterpret_cast<uint64_t>(matrix.data) |
+              static_cast<uint64_t>(matrix.pitch * (dtype_bits(matrix.dtype) / 8)) | kAlignment;
+  return static_cast<int64_t>(bits & -bits);
+}
+
+// One product as cuBLASLt sees it: everything its choice depends on.
+struct Product {
+  MatrixRef x, weight, c, d;
+  const void* bias = nullptr;
+  bool adds_c = false;
+  int m = 0, n = 0, k = 0;
+
+  using Key = std::array<int64_t, 16>;
+  Key key(int device) const {
+    return {device,
+            m,
+            n,
+            k,
+            x.pitch,
+            weight.pitch,
+            c.pitch,
+            d.pitch,
+            alignment_of(x),
+            alignment_of(weight),
+            alignment_of(c),
+            alignment_of(d),
+            static_cast<int64_t>(x.dtype),
+            static_cast<int64_t>(d.dtype),
+            adds_c,
+            bias != nullptr};
+  }
+};
+
+// The objects of one product and the algorithm chosen for it. They live as long as the process.
+struct Choice {
+  cublasLtMatmulDesc_t desc = nullptr;
+  cublasLtMatrixLayout_t weight = nullptr, x = nullptr, c = nullptr, d = nullptr;
+  cublasLtMatmulAlgo_t algorithm{};
+  bool found = false;
+};
+
+// Handles and choices of this process. The choice is the library's first proposal: it depends on
+// sizes, types and alignment alone, so the same call gives the same bits every time.
+class Library {
+ public:
+  explicit Library(const CublasLt& lt) : lt_(lt) {}
+
+  // False where cuBLASLt has no algorithm for it.
+  bool multiply(const Product& product, void* workspace, cudaStream_t stream) {
+    std::lock_guard lock(mutex_);
+    int device = 0;
+    check(cudaGetDevice(&device), "cudaGetDevice");
+    cublasLtHandle_t& handle = handles_[device];
+    if (!handle) check_lt(lt_, lt_.create(&handle), "cublasLtCreate");
+    auto [entry, added] = choices_.try_emplace(product.key(device));
+    Choice& choice = entry->second;
+    if (added) choose(choice, product, handle);
+    if (!choice.found) return false;
+    if (product.bias) set(choice.desc, CUBLASLT_MATMUL_DESC_BIAS_POINTER, product.bias);
+    float one = 1.0f, beta = product.adds_c ? 1.0f : 0.0f;
+    check_lt(lt_,
+             lt_.matmul(handle, choice.desc, &one, product.weight.data, choice.weight,
+                        product.x.data, choice.x, &beta, product.c.data, choice.c, product.d.data,
+                        choice.d, &choice.algorithm, workspace, kLibraryWorkspace, stream),
+             "cublasLtMatmul");
+    return true;
+  }
+
+ private:
+  template <class T>
+  void set(cublasLtMatmulDesc_t desc, cublasLtMatmulDescAttributes_t name, const T& value) {
+    check_lt(lt_, lt_.desc_set(desc, name, &value, sizeof(value)),
+             "cublasLtMatmulDescSetAttribute");
+  }
+
+  cublasLtMatrixLayout_t make_layout(const MatrixRef& matrix, int64_t rows, int64_t columns) {
+    cublasLtMatrixLayout_t layout = nullptr;
+    // A single column has no distance to the next; the library wants one all the same.
+    int64_t pitch = std::max(matrix.pitch, rows);
+    check_lt(lt_, lt_.layout_create(&layout, type_of(matrix.dtype), rows, columns, pitch),
+             "cublasLtMatrixLayoutCreate");
+    return layout;
+  }
+
+  void choose(Choice& choice, const Product& p, cublasLtHandle_t handle) {
+    check_lt(lt_, lt_.desc_create(&choice.desc, CUBLAS_COMPUTE_32F, CUDA_R_32F),
+             "cublasLtMatmulDescCreate");
+    set(choice.desc, CUBLASLT_MATMUL_DESC_TRANSA, CUBLAS_OP_T);
+    if (p.bias) {
+      set(choice.desc, CUBLASLT_MATMUL_DESC_EPILOGUE, CUBLASLT_EPILOGUE_BIAS);
+      set(choice.desc, CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE, type_of(p.d.dtype));
+      set(choice.desc, CUBLASLT_MATMUL_DESC_BIAS_POINTER, p.bias);
+    }
+    choice.weight = make_layout(p.weight, p.k, p.n);
+    choice.x = make_layout(p.x, p.k, p.m);
+    choice.c = make_layout(p.c, p.n, p.m);
+    choice.d = make_layout(p.d, p.n, p.m);
+
+    cublasLtMatmulPreference_t preference = nullptr;
+    check_lt(lt_, lt_.preference_create(&preference), "cublasLtMatmulPreferenceCreate");
+    auto prefer = [&](cublasLtMatmulPreferenceAttributes_t name, auto value) {
+      check_lt(lt_, lt_.preference_set(preference, name, &value, sizeof(value)),
+               "cublasLtMatmulPreferenceSetAttribute");
+    };
+    prefer(CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, static_cast<uint64_t>(kLibraryWorkspace));
+    prefer(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES,
+           static_cast<uint32_t>(alignment_of(p.weight)));
+    prefer(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, static_cast<uint32_t>(alignment_of(p.x)));
+    prefer(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, static_cast<uint32_t>(alignment_of(p.c)));
+    prefer(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, static_cast<uint32_t>(alignment_of(p.d)));
+    // Partial sums stay f32 and are added in a fixed order.
+    prefer(CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK,
+           static_cast<uint32_t>(CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE));
+    cublasLtMatmulHeuristicResult_t result{};
+    int count = 0;
+    cublasStatus_t status = lt_.heuristic(handle, choice.desc, choice.weight, choice.x, choice.c,
+                                          choice.d, preference, 1, &result, &count);
+    lt_.preference_destroy(preference);
+    choice.found = status == CUBLAS_STATUS_SUCCESS && count > 0;
+    choice.algorithm = result.algo;
+  }
+
+  const CublasLt& lt_;
+  std::mutex mutex_;
+  std::map<int, cublasLtHandle_t> handles_;
+  std::map<Product::Key, Choice> choices_;
+};
+
+Library* library(std::string& why) {
+  const CublasLt* lt = cublaslt(why);
+  if (!lt) return nullptr;
+  // Never destroyed: at exit the driver may be gone before it.
+  static Library* const only = new Library(*lt);
+  return only;
+}
+
+// Whether the whole op is one product of cuBLASLt.
+bool is_one_product(bool activates, const DType* bias, const DType* residual, DType y) {
+  return !activates && (!bias || *bias == y) && (!residual || *residual == y);
+}
+
+ops::Support supports(const ops::OpDesc& desc) {
+  ops::Support support = support_linear(desc);
+  if (!support.ok) return support;
+  if (desc.inputs[0].dtype != desc.inputs[1].dtype) {
+    return ops::Support::no("x and weight are of two types");
+  }
+  std::string why;
+  if (!library(why)) return ops::Support::no(why);
+  return support;
+}
+
+int64_t workspace_bytes(const ops::OpDesc& desc) {
+  int64_t sums = 0;
+  if (desc.outputs[0].dtype != DType::F32) {
+    sums = checked_mul<int64_t>(checked_mul(linear_rows(desc), desc.inputs[1].extents[0], "sums"),
+                                4, "sums");
+  }
+  return kLibraryWorkspace + sums + kAlignment;
+}
+
+void run(const ops::RunArgs& args) {
+  LinearCall call = linear_call(args);
+  if (call.m == 0 || call.n == 0) return;
+  std::string why;
+  Library* lt = library(why);
+  auto address = reinterpret_cast<uintptr_t>(call.workspace.data());
+  auto* workspace =
+      reinterpret_cast<std::byte*>(round_up(static_cast<int64_t>(address), kAlignment));
+  if (!lt || call.k == 0) return run_linear_simple(call);
+
+  Product product{.x = call.x,
+                  .weight = call.weight,
+                  .c = call.y,
+                  .d = call.y,
+                  .m = call.m,
+                  .n = call.n,
+                  .k = call.k};
+  bool one =
+      is_one_product(call.activation != kNoActivation, call.bias ? &call.bias_dtype : nullptr,
+                     call.residual.data ? &call.residual.dtype : nullptr, call.y.dtype) &&
+      (call.y.dtype == call.x.dtype || call.y.dtype == DType::F32);
+  if (one) {
+    product.bias = call.bias;
+    product.adds_c = call.residual.data != nullptr;
+    if (product.adds_c) product.c = call.residual;
+  } else if (call.y.dtype != DType::F32) {
+    product.d = product.c = {workspace + kLibraryWorkspace, DType::F32, call.n};
+  } else if (call.y.pitch != call.n) {
+    return run_linear_simple(call);
+  }
+  if (!lt->multiply(product, workspace, call.stream)) return run_linear_simple(call);
+  if (!one) run_linear_epilogue(call, static_cast<const float*>(product.d.data));
+}
+
+}  // namespace
+
+const ops::Implementation kLinearCublasLt = {.name = "linear_cublaslt__any",
+                                             .op = ops::Linear::kName,
+                                             .supports = supports,
+                                             .prepare = prepare_linear,
+                                             .workspace_bytes = workspace_bytes,
+                                             .run = run};
+
+}  // namespace tenon::cuda

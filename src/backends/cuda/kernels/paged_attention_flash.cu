@@ -1,0 +1,322 @@
+#include <algorithm>
+
+#include "backends/cuda/kernels/device/mma.cuh"
+#include "backends/cuda/kernels/device/reduce.cuh"
+#include "backends/cuda/kernels/dispatch.cuh"
+#include "backends/cuda/kernels/paged_attention.cuh"
+#include "backends/cuda/launch.h"
+
+// Prefill, and any mix of prefill and decode: flash attention on the tensor cores by mma.sync. A
+// block takes 128 rows, which are tokens of one sequence x the query heads of one kv head, and goes
+// over the visible positions in tiles of 64, the next tile being copied meanwhile. A warp has 16
+// rows; scores, weights and sums stay in its registers.
+//
+// Weights enter the second product as two 16-bit numbers, the rounded one and the rest: rounded
+// once they would cost 2^-9, which is more than the f32 this op promises. That is half as much
+// arithmetic again. A kernel by wgmma can take the place of `Tile` behind the same tiling.
+namespace tenon::cuda {
+namespace {
+
+constexpr int kWarps = 8, kWarp = 32, kThreads = kWarps * kWarp;
+constexpr int kRows = kWarps * 16;  // of a block
+constexpr int kKeys = 64;           // positions of a tile
+constexpr int kStages = 2;
+constexpr int kPad = 8;  // elements: eight rows of a matrix load then lie in different banks
+
+template <int kDim>
+struct Layout {
+  static constexpr int kPitch = kDim + kPad;
+  static constexpr int kQuery = kRows * kPitch, kTile = kKeys * kPitch;  // elements
+  static constexpr int64_t kBytes = (kQuery + kStages * 2 * kTile) * 2;
+};
+
+// Which tokens a block has.
+struct Place {
+  int seq = -1;
+  int first_token = 0;     // of the tile, a row of q
+  int tokens = 0;          // of the tile
+  int first_position = 0;  // of first_token
+};
+
+// Tiles of all sequences are numbered in order. Every warp counts for itself, 32 sequences at once.
+__device__ Place find_tile(const AttentionParams& p, int tile, int tile_tokens) {
+  int lane = threadIdx.x % kWarp, before = 0;
+  for (int base = 0; base < p.seqs; base += kWarp) {
+    int seq = base + lane, begin = 0, count = 0;
+    if (seq < p.seqs) {
+      begin = p.seq_offsets[seq];
+      count = p.seq_offsets[seq + 1] - begin;
+    }
+    int tiles = (count + tile_tokens - 1) / tile_tokens, up_to = tiles;
+#pragma unroll
+    for (int step = 1; step < kWarp; step *= 2) {
+      int other = __shfl_up_sync(device::kAllLanes, up_to, step);
+      if (lane >= step) up_to += other;
+    }
+    unsigned behind = __ballot_sync(device::kAllLanes, tile < before + up_to);
+    if (behind != 0) {
+      int owner = __ffs(static_cast<int>(behind)) - 1;
+      int skipped = __shfl_sync(device::kAllLanes, up_to - tiles, owner);
+      begin = __shfl_sync(device::kAllLanes, begin, owner);
+      count = __shfl_sync(device::kAllLanes, count, owner);
+      int first = (tile - before - skipped) * tile_tokens;
+      return {base + owner, begin + first, min(tile_tokens, count - first),
+              p.kv_lengths[base + owner] - count + first};
+    }
+    before += __shfl_sync(device::kAllLanes, up_to, kWarp - 1);
+  }
+  return {};
+}
+
+// Rows of q in shared memory, zero where the block has no token.
+template <class T, int kDim>
+__device__ void load_queries(const AttentionParams& p, const Place& place, int first_head,
+                             int group, T* shared) {
+  constexpr int kPitch = Layout<kDim>::kPitch, kPieces = kDim / 8;
+  bool aligned = reinterpret_cast<uint64_t>(p.q) % 16 == 0 && p.q_pitch % 8 == 0;
+  for (int i = threadIdx.x; i < kRows * kPieces; i += kThreads) {
+    int row = i / kPieces, column = i % kPieces * 8;
+    int token = row / group, head = row % group;
+    uint4 value = make_uint4(0, 0, 0, 0);
+    if (token < place.tokens) {
+      const T* from = static_cast<const T*>(p.q) + (place.first_token + token) * p.q_pitch +
+                      (first_head + head) * kDim + column;
+      if (aligned) {
+        value = *reinterpret_cast<const uint4*>(from);
+      } else {
+        device::Vec<T, 8> elements;
+#pragma unroll
+        for (int j = 0; j < 8; ++j) elements.at[j] = from[j];
+        value = *reinterpret_cast<const uint4*>(&elements);
+      }
+    }
+    *reinterpret_cast<uint4*>(shared + row * kPitch + column) = value;
+  }
+}
+
+// Starts the copies of the K and V rows of positions [first, first + kKeys); zeros from `end` on.
+template <class T, int kDim>
+__device__ void copy_tile(const AttentionParams& p, int seq, int kv_head, int first, int end,
+                          T* shared) {
+  constexpr int kPitch = Layout<kDim>::kPitch, kPieces = kDim / 8;
+#pragma unroll
+  for (int i = threadIdx.x; i < kKeys * kPieces; i += kThreads) {
+    int row = i / kPieces, column = i % kPieces * 8;
+    bool inside = first + row < end;
+    int64_t offset = inside ? device::row_offset(p, seq, kv_head, first + row) : 0;
+    const T* from = static_cast<const T*>(p.cache) + offset + column;
+    uint32_t to = device::shared_address(shared + row * kPitch + column);
+    device::copy_async(to, from, inside);
+    device::copy_async(to + Layout<kDim>::kTile * 2, from + p.part_stride, inside);
+  }
+}
+
+// The 16 rows of a warp: their sums and maxima, in the layout of mma's C operand. Each lane has
+// rows g and g + 8; `limits` are their last visible positions.
+template <class T, int kDim, class Score>
+struct Tile {
+  static constexpr int kPitch = Layout<kDim>::kPitch;
+  float out[kDim / 8][4] = {};
+  float largest[2] = {-INFINITY, -INFINITY}, sum[2] = {0.0f, 0.0f};
+  int limits[2], firsts[2];
+
+  // One tile of positions from `first` on. `whole`: every row sees all of them.
+  __device__ __forceinline__ void add(uint32_t queries, uint32_t keys, uint32_t values, int first,
+                                      bool whole, const Score& score, int head) {
+    float scores[kKeys / 8][4] = {};
+    int lane = threadIdx.x % kWarp;
+    uint32_t query_at = queries + ((lane % 16) * kPitch + lane / 16 * 8) * 2;
+    uint32_t key_at = keys + ((lane % 8 + lane / 16 * 8) * kPitch + lane / 8 % 2 * 8) * 2;
+#pragma unroll
+    for (int k = 0; k < kDim / 16; ++k) {
+      uint32_t a[4];
+      device::load_matrices(a, query_at + k * 32);
+#pragma unroll
+      for (int n = 0; n < kKeys / 16; ++n) {
+        uint32_t b[4];
+        device::load_matrices(b, key_at + (n * 16 * kPitch + k * 16) * 2);
+        device::mma_16x8x16<T>(scores[2 * n], a, b[0], b[1]);
+        device::mma_16x8x16<T>(scores[2 * n + 1], a, b[2], b[3]);
+      }
+    }
+    weigh(scores, first, whole, score, head);
+    uint32_t value_at = values + ((lane % 16) * kPitch + lane / 16 * 8) * 2;
+#pragma unroll
+    for (int k = 0; k < kKeys / 16; ++k) {
+      uint32_t high[4], rest[4];
+#pragma unroll
+      for (int i = 0; i < 4; ++i) {
+        float x = scores[2 * k + i / 2][i % 2 * 2], y = scores[2 * k + i / 2][i % 2 * 2 + 1];
+        high[i] = device::pack<T>(x, y);
+        rest[i] = device::pack<T>(x - device::unpack_low<T>(high[i]),
+                                  y - device::unpack_high<T>(high[i]));
+      }
+#pragma unroll
+      for (int n = 0; n < kDim / 16; ++n) {
+        uint32_t b[4];
+        device::load_matrices_transposed(b, value_at + (k * 16 * kPitch + n * 16) * 2);
+        device::mma_16x8x16<T>(out[2 * n], high, b[0], b[1]);
+        device::mma_16x8x16<T>(out[2 * n + 1], high, b[2], b[3]);
+        device::mma_16x8x16<T>(out[2 * n], rest, b[0], b[1]);
+        device::mma_16x8x16<T>(out[2 * n + 1], rest, b[2], b[3]);
+      }
+    }
+  }
+
+  // Scores become weights relative to the new maxima; sums are rescaled to those.
+  __device__ __forceinline__ void weigh(float (&scores)[kKeys / 8][4], int first, bool whole,
+                                        const Score& score, int head) {
+    int t = threadIdx.x % 4;
+    float top[2] = {largest[0], largest[1]};
+#pragma unroll
+    for (int n = 0; n < kKeys / 8; ++n) {
+#pragma unroll
+      for (int i = 0; i < 4; ++i) {
+        int position = first + n * 8 + t * 2 + i % 2;
+        float value = score(scores[n][i], position, head);
+        if (!whole && (position > limits[i / 2] || position < firsts[i / 2])) value = -INFINITY;
+        scores[n][i] = value;
+        top[i / 2] = fmaxf(top[i / 2], value);
+      }
+    }
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+      top[half] = fmaxf(top[half], __shfl_xor_sync(device::kAllLanes, top[half], 1));
+      top[half] = fmaxf(top[half], __shfl_xor_sync(device::kAllLanes, top[half], 2));
+      // A row that saw nothing yet has no maximum; its weights are 0 against any number.
+      float base = top[half] == -INFINITY ? 0.0f : top[half];
+      float rescale = device::exp2_fast(largest[half] - base);
+      largest[half] = top[half];
+      top[half] = base;
+      sum[half] *= rescale;
+#pragma unroll
+      for (int n = 0; n < kDim / 8; ++n) {
+        out[n][2 * half] *= rescale;
+        out[n][2 * half + 1] *= rescale;
+      }
+    }
+#pragma unroll
+    for (int n = 0; n < kKeys / 8; ++n) {
+#pragma unroll
+      for (int i = 0; i < 4; ++i) {
+        scores[n][i] = device::exp2_fast(scores[n][i] - top[i / 2]);
+        sum[i / 2] += scores[n][i];
+      }
+    }
+  }
+};
+
+template <class T, int kDim, class Score>
+__global__ void __launch_bounds__(kThreads, 1)
+    paged_attention_flash_kernel(AttentionParams p, Score score) {
+  extern __shared__ __align__(16) unsigned char shared_bytes[];
+  using Sizes = Layout<kDim>;
+  T* queries = reinterpret_cast<T*>(shared_bytes);
+  T* tiles = queries + Sizes::kQuery;
+  device::wait_for_previous();
+  device::let_next_start();
+
+  int group = p.heads / p.kv_heads, tile_tokens = kRows / group;
+  // Late tiles see most positions, so they come first.
+  Place place = find_tile(p, static_cast<int>(gridDim.x - 1 - blockIdx.x), tile_tokens);
+  if (place.seq < 0) return;
+  int kv_head = blockIdx.y, first_head = kv_head * group;
+  load_queries<T, kDim>(p, place, first_head, group, queries);
+
+  int warp = threadIdx.x / kWarp, lane = threadIdx.x % kWarp;
+  int begin = device::first_visible(p, place.first_position) / kKeys * kKeys;
+  int end = place.first_position + place.tokens;
+  Tile<T, kDim, Score> tile;
+#pragma unroll
+  for (int half = 0; half < 2; ++half) {
+    // Rows behind the last token see as much as that one; they are not written.
+    int token = min((warp * 16 + half * 8 + lane / 4) / group, place.tokens - 1);
+    tile.limits[half] = place.first_position + token;
+    tile.firsts[half] = device::first_visible(p, tile.limits[half]);
+  }
+  int head = first_head + (warp * 16 + lane / 4) % group;  // of row g, for score hooks
+
+  copy_tile<T, kDim>(p, place.seq, kv_head, begin, end, tiles);
+  device::commit_copies();
+  uint32_t query_rows = device::shared_address(queries + warp * 16 * Sizes::kPitch);
+  int last_first = device::first_visible(p, end - 1);
+  for (int first = begin, stage = 0; first < end; first += kKeys, stage ^= 1) {
+    T* next = tiles + (stage ^ 1) * 2 * Sizes::kTile;
+    if (first + kKeys < end) {
+      copy_tile<T, kDim>(p, place.seq, kv_head, first + kKeys, end, next);
+    }
+    device::commit_copies();
+    device::wait_for_copies<1>();
+    __syncthreads();
+    bool whole = first + kKeys - 1 <= place.first_position && first >= last_first;
+    uint32_t keys = device::shared_address(tiles + stage * 2 * Sizes::kTile);
+    tile.add(query_rows, keys, keys + Sizes::kTile * 2, first, whole, score, head);
+    __syncthreads();
+  }
+
+#pragma unroll
+  for (int half = 0; half < 2; ++half) {
+    float total = tile.sum[half];
+    total += __shfl_xor_sync(device::kAllLanes, total, 1);
+    total += __shfl_xor_sync(device::kAllLanes, total, 2);
+    int row = warp * 16 + half * 8 + lane / 4, token = row / group;
+    if (token >= place.tokens) continue;
+    T* to = static_cast<T*>(p.out) + (place.first_token + token) * p.out_pitch +
+            (first_head + row % group) * kDim + lane % 4 * 2;
+#pragma unroll
+    for (int n = 0; n < kDim / 8; ++n) {
+      float pair[2] = {tile.out[n][2 * half] / total, tile.out[n][2 * half + 1] / total};
+      device::store(to + n * 8, pair);
+    }
+  }
+}
+
+template <class T, int kDim>
+void launch_flash(const AttentionParams& p, cudaStream_t stream) {
+  int tile_tokens = kRows / (p.heads / p.kv_heads);
+  // The most tiles these sizes can have: every sequence may end in a partial one.
+  int64_t tiles = p.tokens / tile_tokens + std::min(p.tokens, p.seqs);
+  LaunchShape shape{dim3(static_cast<unsigned>(tiles), p.kv_heads), dim3(kThreads),
+                    Layout<kDim>::kBytes, true};
+  auto with = [&](auto score) {
+    auto kernel = paged_attention_flash_kernel<T, kDim, decltype(score)>;
+    allow_shared_bytes(reinterpret_cast<const void*>(kernel), shape.shared_bytes);
+    launch(kernel, "paged_attention_flash", shape, stream, p, score);
+  };
+  p.softcap > 0 ? with(device::SoftcappedScore(p)) : with(device::ScaledScore(p));
+}
+
+template <class T>
+void launch_dim(const AttentionParams& p, cudaStream_t stream) {
+  switch (p.head_dim) {
+    case 32:
+      return launch_flash<T, 32>(p, stream);
+    case 64:
+      return launch_flash<T, 64>(p, stream);
+    case 80:
+      return launch_flash<T, 80>(p, stream);
+    case 96:
+      return launch_flash<T, 96>(p, stream);
+    default:
+      return launch_flash<T, 128>(p, stream);
+  }
+}
+
+}  // namespace
+
+bool fits_flash_attention(const AttentionParams& p, DType cache) {
+  constexpr int kDims[] = {32, 64, 80, 96, 128};
+  return cache == p.dtype && cache != DType::F32 && fits_split_attention(p, cache) &&
+         std::find(std::begin(kDims), std::end(kDims), p.head_dim) != std::end(kDims) &&
+         p.heads / p.kv_heads <= kRows && p.out_pitch % 2 == 0 && p.kv_heads <= 65535;
+}
+
+void run_flash_attention(const AttentionParams& p, cudaStream_t stream) {
+  if (p.dtype == DType::BF16) {
+    launch_dim<device::bf16>(p, stream);
+  } else {
+    launch_dim<device::f16>(p, stream);
+  }
+}
+
+}  // namespace tenon::cuda
