@@ -6,6 +6,8 @@
 #include <cstdio>
 
 #include "backends/reference/impl_list.h"
+#include "cuda_backend.h"
+#include "device/device.h"
 #include "ops/op_list.h"
 #ifdef TENON_HAS_CPU_BACKEND
 #include "backends/cpu/impl_list.h"
@@ -120,12 +122,72 @@ bool same_results(const Call& a, const Call& b) {
   return true;
 }
 
-void run_call(const ops::Implementation& implementation, Call& call, const void* prepared) {
+enum class Launch { Direct, Recorded };
+
+// On the GPU, over copies of all buffers; then everything is copied back, so that the same checks
+// follow. A recorded launch shows that a plan's stage may be replayed.
+Problems run_on_device(const ops::Implementation& implementation, const Case& test_case, Call& call,
+                       const void* prepared, Launch launch) {
+  DeviceImages images;
+  std::vector<GuardedBuffer> inputs;
+  for (const Operand& input : test_case.inputs) inputs.push_back(input.buffer.copy());
+  std::vector<TensorView> input_views, output_views;
+  size_t state = 0;
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    const Operand& input = test_case.inputs[i];
+    if (!input.present) {
+      input_views.emplace_back();
+      continue;
+    }
+    TensorView view = call.input_views[i];
+    GuardedBuffer& buffer = input.state ? call.states[state++] : inputs[i];
+    const auto* start = input.state ? buffer.data() : input.buffer.data();
+    view.data = buffer.data() + (static_cast<const std::byte*>(view.data) - start);
+    input_views.push_back(images.place(buffer, view));
+  }
+  for (size_t i = 0; i < call.outputs.size(); ++i) {
+    output_views.push_back(images.place(call.outputs[i], call.output_views[i]));
+  }
+  std::span<std::byte> workspace = {images.place(call.workspace), call.workspace.payload().size()};
+  auto run = [&] {
+    implementation.run({.inputs = input_views,
+                        .outputs = output_views,
+                        .prepared = prepared,
+                        .workspace = workspace,
+                        .stream = &images.stream()});
+  };
+  if (launch == Launch::Recorded) {
+    std::unique_ptr<device::Graph> graph = cuda_backend().device->record(images.stream(), run);
+    graph->launch(images.stream());
+    images.stream().synchronize();
+  } else {
+    run();
+  }
+  images.bring_back();
+  Problems problems;
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    bool is_state = test_case.inputs[i].state;
+    if (!is_state && !inputs[i].same_bytes(test_case.inputs[i].buffer)) {
+      problems.push_back("changed input " + std::to_string(i));
+    }
+    if (!inputs[i].guards_intact()) {
+      problems.push_back("wrote outside input " + std::to_string(i));
+    }
+  }
+  return problems;
+}
+
+Problems run_call(const ops::Implementation& implementation, const Case& test_case, Call& call,
+                  const void* prepared, Launch launch) {
+  if (cuda_backend().runs_on_device(implementation)) {
+    return run_on_device(implementation, test_case, call, prepared, launch);
+  }
   implementation.run({.inputs = call.input_views,
                       .outputs = call.output_views,
                       .prepared = prepared,
                       .workspace = call.workspace.payload(),
                       .stream = nullptr});
+  return {};
 }
 
 void print_skips(std::string_view name,
@@ -198,8 +260,8 @@ Comparison run_case(const ops::Implementation& implementation, const Suite& suit
   try {
     std::shared_ptr<const void> prepared = prepare(implementation, desc);
     Call call = make_call(implementation, suite, test_case, desc, GuardedBuffer::kNanByte);
-    run_call(implementation, call, prepared.get());
-    Comparison result{guard_problems(call), 0};
+    Comparison result{run_call(implementation, test_case, call, prepared.get(), Launch::Direct), 0};
+    result.add({guard_problems(call), 0});
     for (size_t i = 0; i < inputs_before.size(); ++i) {
       const GuardedBuffer& now = test_case.inputs[i].buffer;
       if (!now.same_bytes(inputs_before[i]) || !now.guards_intact()) {
@@ -209,7 +271,7 @@ Comparison run_case(const ops::Implementation& implementation, const Suite& suit
     result.add(compare_results(suite, test_case, exact, call));
 
     Call again = make_call(implementation, suite, test_case, desc, std::byte{0x55});
-    run_call(implementation, again, prepared.get());
+    result.add({run_call(implementation, test_case, again, prepared.get(), Launch::Recorded), 0});
     if (!same_results(call, again)) {
       result.problems.push_back("a second run gives other bits");
     }
@@ -251,6 +313,10 @@ void run_suite(const Suite& suite) {
 
 std::vector<const ops::Implementation*> all_implementations() {
   std::vector<const ops::Implementation*> all;
+  if (cuda_backend().device) {
+    for (const ops::Implementation* implementation : cuda_backend().implementations)
+      all.push_back(implementation);
+  }
 #ifdef TENON_HAS_CPU_BACKEND
   for (const ops::Implementation* implementation : cpu::implementations())
     all.push_back(implementation);

@@ -4,6 +4,7 @@
 #include <set>
 
 #include "conformance.h"
+#include "cuda_backend.h"
 #include "ops/op_list.h"
 
 namespace tenon::conformance {
@@ -20,11 +21,22 @@ class Coverage : public ::testing::Environment {
       std::printf("%-48s %6d %6d %7d  %9.1f%%\n", std::string(implementation->name).c_str(),
                   count.run, count.passed, count.skipped, 100 * count.worst_share);
     }
+    list_kernels_without_device();
     // Under a filter the rest is missing on purpose.
     if (::testing::GTEST_FLAG(filter) == "*") check_all_ran();
   }
 
  private:
+  // Green is no proof for these: they compiled, and that is all.
+  void list_kernels_without_device() {
+    const CudaBackend& cuda = cuda_backend();
+    if (cuda.device) return;
+    std::printf("skip cuda: %s\n", cuda.skipped().c_str());
+    for (const ops::Implementation* implementation : cuda.implementations) {
+      std::printf("skip %s: ran nowhere, no device\n", std::string(implementation->name).c_str());
+    }
+  }
+
   void check_all_ran() {
     std::set<std::string_view> ran_ops;
     for (const ops::Implementation* implementation : all_implementations()) {

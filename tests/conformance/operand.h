@@ -21,6 +21,8 @@ class GuardedBuffer {
   std::byte* data() { return memory_.data() + start_; }
   const std::byte* data() const { return memory_.data() + start_; }
   std::span<std::byte> payload() { return {data(), static_cast<size_t>(bytes_)}; }
+  // With the guards.
+  std::span<std::byte> whole() { return memory_; }
   bool guards_intact() const;
   // Copies guards and payload into new memory.
   GuardedBuffer copy() const;
