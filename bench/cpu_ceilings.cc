@@ -57,7 +57,6 @@ __attribute__((target("avx2"))) int64_t read_all(const std::byte* memory, size_t
   for (size_t i = 0; i + 256 <= bytes; i += 256) {
     for (int j = 0; j < 8; ++j) {
       auto* at = reinterpret_cast<const __m256i*>(memory + i + j * 32);
-      _mm_prefetch(reinterpret_cast<const char*>(at) + 2048, _MM_HINT_T0);
       sums[j % 4] = _mm256_add_epi64(sums[j % 4], _mm256_loadu_si256(at));
     }
   }

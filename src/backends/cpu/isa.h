@@ -51,6 +51,13 @@ struct RowKernels {
   void (*rotate)(float* a, float* b, const float* cosine, const float* sine, int64_t n);
 };
 
+// Memory that will be packed next: a tile fetches it into L2 while it computes, `bytes` of each row
+// for every 16 units.
+struct TileFetch {
+  const void* const* rows = nullptr;
+  int64_t count = 0, bytes = 0;
+};
+
 // A matrix product in tiles. Numbers are in units of 4 bytes along k: one f32, or a pair of bf16.
 // A tile is C[m, columns] (+)= A[m, k] B[k, columns], m <= max_rows, `columns` fixed per ISA.
 struct GemmKernels {
@@ -65,7 +72,7 @@ struct GemmKernels {
                  void* to);
   // b_pitch: units between rows of B; c_pitch: floats between rows of C.
   void (*tile)(int m, int64_t units, const void* a, const void* b, int64_t b_pitch, float* c,
-               int64_t c_pitch, bool accumulate);
+               int64_t c_pitch, bool accumulate, const TileFetch& fetch);
 };
 // Units between two rows of A, a constant so that tile addresses need no registers; not a multiple
 // of 4 KiB, so that the rows of a tile fall into different cache sets.
@@ -74,7 +81,8 @@ inline constexpr int64_t kTilePitch = kTileUnits + 16;
 
 // Products of few rows of x with weight rows read once, straight from memory.
 struct GemvKernels {
-  int max_rows;  // of x
+  int max_rows;     // of x in one call
+  int worth_up_to;  // rows of x, in several calls; with more of them GemmKernels are faster
   // x is f32, or bf16 where this table multiplies pairs of bf16; its rows are zero padded to a
   // multiple of kGemvPadding elements.
   DType x_dtype;
@@ -83,6 +91,7 @@ struct GemvKernels {
               int64_t x_pitch, int m, int64_t k, float* out, int64_t out_pitch);
 };
 inline constexpr int64_t kGemvPadding = 64;
+inline constexpr int kMostGemvRows = 24;  // of worth_up_to
 
 struct AttentionKernels {
   // sums[i, :] += sum over p of weights[i, p] * row p, i < m. values[p] is the start of row p.

@@ -11,6 +11,9 @@ namespace {
 // tile stay in L2 with them.
 constexpr int64_t kTileRowsWanted = 48;
 
+// Query rows up to which K and V are read as they lie.
+constexpr int64_t kMostDirectRows = 8;
+
 }  // namespace
 
 AttentionSizes attention_sizes(const ops::PagedAttention& op, const GemmKernels& gemm) {
@@ -45,7 +48,7 @@ AttentionTile::AttentionTile(const ops::PagedAttention& op, const Kernels& kerne
       kv_head_(kv_head),
       rows_(tile.tokens * sizes.group),
       position_(batch.first_position(tile.seq) + tile.first_token - batch.first_token(tile.seq)),
-      direct_(rows_ <= kernels.gemv->max_rows) {
+      direct_(rows_ <= kMostDirectRows) {
   // The direct product wants its rows whole, the packed one in blocks of kTilePitch.
   q_pitch_ = direct_ ? sizes.k_blocks * kTilePitch : kTilePitch;
   load_queries(q, kv_head * sizes.group);
@@ -87,9 +90,12 @@ void AttentionTile::score_directly(int64_t begin, int64_t count) {
     // Rows of one block lie at one pitch.
     int64_t in_block = batch_.block_size() - (begin + i) % batch_.block_size();
     int64_t run = std::min(count - i, in_block);
-    kernels_.gemv->run(batch_.cache.dtype, k_rows_[i], batch_.row_pitch(), run, buffers_.q,
-                       q_pitch_, static_cast<int>(rows_), sizes_.head_dim, buffers_.scores + i,
-                       kTilePitch);
+    for (int64_t row = 0; row < rows_; row += kernels_.gemv->max_rows) {
+      auto m = static_cast<int>(std::min<int64_t>(kernels_.gemv->max_rows, rows_ - row));
+      kernels_.gemv->run(batch_.cache.dtype, k_rows_[i], batch_.row_pitch(), run,
+                         buffers_.q + row * q_pitch_, q_pitch_, m, sizes_.head_dim,
+                         buffers_.scores + row * kTilePitch + i, kTilePitch);
+    }
     i += run;
   }
 }
@@ -112,7 +118,7 @@ void AttentionTile::score_packed(int64_t, int64_t count) {
       int height = static_cast<int>(std::min<int64_t>(gemm.max_rows, rows_ - row));
       for (int64_t i = 0; i < count; i += gemm.columns) {
         gemm.tile(height, dims, q + row * kTilePitch, buffers_.k + i * kTileUnits, gemm.columns,
-                  buffers_.scores + row * kTilePitch + i, kTilePitch, block > 0);
+                  buffers_.scores + row * kTilePitch + i, kTilePitch, block > 0, {});
       }
     }
   }
@@ -159,7 +165,8 @@ void AttentionTile::add_values_packed(int64_t count) {
     int height = static_cast<int>(std::min<int64_t>(gemm.max_rows, rows_ - row));
     for (int64_t column = 0; column < sizes_.v_pitch; column += gemm.columns) {
       gemm.tile(height, count, buffers_.scores + row * kTilePitch, buffers_.v + column,
-                sizes_.v_pitch, buffers_.out + row * sizes_.v_pitch + column, sizes_.v_pitch, true);
+                sizes_.v_pitch, buffers_.out + row * sizes_.v_pitch + column, sizes_.v_pitch, true,
+                {});
     }
   }
 }

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <atomic>
 
 #include "backends/cpu/kernels/linear.h"
@@ -57,10 +58,12 @@ class RowBlock {
     // not hold up the rest.
     std::atomic<int64_t> next{0};
     process_thread_pool().run([&](int thread) {
-      while (true) {
-        int64_t column = next.fetch_add(1, std::memory_order_relaxed) * kColumnBlock;
-        if (column >= call_.n) return;
-        finish_columns(thread, column, std::min(kColumnBlock, call_.n - column));
+      // The block after this one is taken early, so that its weights can be fetched meanwhile.
+      int64_t column = next.fetch_add(1) * kColumnBlock;
+      while (column < call_.n) {
+        int64_t after = next.fetch_add(1) * kColumnBlock;
+        finish_columns(thread, column, after);
+        column = after;
       }
     });
   }
@@ -82,33 +85,62 @@ class RowBlock {
     }
   }
 
-  void pack_weight(int64_t column, int64_t n, int64_t block, float* b) const {
+  // Columns of y, or rows of the weight, from `column` on; 0 beyond the last.
+  int64_t columns_at(int64_t column) const {
+    return std::clamp<int64_t>(call_.n - column, 0, kColumnBlock);
+  }
+
+  int64_t weight_rows(int64_t column, int64_t block, const void** rows) const {
+    int64_t n = columns_at(column);
+    for (int64_t i = 0; i < n; ++i) rows[i] = call_.weight.at(column + i, block * plan_.k_block);
+    return n;
+  }
+
+  void pack_weight(int64_t column, int64_t block, float* b) const {
     const void* from[kColumnBlock];
-    for (int64_t i = 0; i < n; ++i) from[i] = call_.weight.at(column + i, block * plan_.k_block);
+    int64_t n = weight_rows(column, block, from);
     for (int64_t i = 0; i < n; i += gemm_.columns) {
       gemm_.pack_b(call_.weight.dtype(), from + i, std::min<int64_t>(gemm_.columns, n - i),
                    elements_of(block), b + i * kTileUnits);
     }
   }
 
-  void finish_columns(int thread, int64_t column, int64_t n) const {
+  // `after`: the columns this thread does next.
+  void finish_columns(int thread, int64_t column, int64_t after) const {
     float* b = buffers_.b + thread * kSizeOfB;
     float* c = buffers_.c + thread * plan_.row_block * kColumnBlock;
-    int64_t tiles = ceil_div(count_, gemm_.max_rows);
     for (int64_t block = 0; block < plan_.k_blocks; ++block) {
-      pack_weight(column, n, block, b);
-      int64_t units = ceil_div(elements_of(block), gemm_.elements_per_unit);
-      for (int64_t tile = 0; tile < tiles; ++tile) {
-        // Even tiles: 16 rows are 8 + 8 and not 12 + 4.
-        int64_t row = count_ * tile / tiles, height = count_ * (tile + 1) / tiles - row;
-        for (int64_t i = 0; i < n; i += gemm_.columns) {
-          gemm_.tile(static_cast<int>(height), units, packed_a(block, row), b + i * kTileUnits,
-                     gemm_.columns, c + row * kColumnBlock + i, kColumnBlock, block > 0);
-        }
-      }
+      const void* fetched[kColumnBlock];
+      bool last = block + 1 == plan_.k_blocks;
+      int64_t n = last ? weight_rows(after, 0, fetched) : weight_rows(column, block + 1, fetched);
+      pack_weight(column, block, b);
+      multiply_block(block, columns_at(column), b, c, {fetched, n, fetch_bytes()});
     }
     for (int64_t row = 0; row < count_; ++row) {
-      finish_row(rows_, call_, first_ + row, column, n, c + row * kColumnBlock);
+      finish_row(rows_, call_, first_ + row, column, columns_at(column), c + row * kColumnBlock);
+    }
+  }
+
+  int64_t fetch_bytes() const {
+    return 16 * gemm_.elements_per_unit * call_.weight.element_bytes();
+  }
+
+  // All tiles of one block of k; each fetches an equal part of `next`.
+  void multiply_block(int64_t block, int64_t n, const float* b, float* c,
+                      const TileFetch& next) const {
+    int64_t units = ceil_div(elements_of(block), gemm_.elements_per_unit);
+    int64_t tiles = ceil_div(count_, gemm_.max_rows), panels = ceil_div(n, gemm_.columns);
+    for (int64_t tile = 0; tile < tiles; ++tile) {
+      // Even tiles: 16 rows are 8 + 8 and not 12 + 4.
+      int64_t row = count_ * tile / tiles, height = count_ * (tile + 1) / tiles - row;
+      for (int64_t panel = 0; panel < panels; ++panel) {
+        int64_t part = tile * panels + panel, parts = tiles * panels;
+        int64_t begin = next.count * part / parts, end = next.count * (part + 1) / parts;
+        int64_t column = panel * gemm_.columns;
+        gemm_.tile(static_cast<int>(height), units, packed_a(block, row), b + column * kTileUnits,
+                   gemm_.columns, c + row * kColumnBlock + column, kColumnBlock, block > 0,
+                   {next.rows + begin, end - begin, next.bytes});
+      }
     }
   }
 

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cstring>
 
 #include "backends/cpu/kernels/linear.h"
@@ -6,19 +7,27 @@
 namespace tenon::cpu {
 namespace {
 
-// Rows of the weight between two epilogues: their sums stay in L1.
-constexpr int64_t kRowsAtOnce = 64;
-constexpr int64_t kMaxRows = 8;
+// Rows of the weight between two epilogues. For more rows of x than the kernel takes at once they
+// are passed again, so they have to stay in L2. A multiple of all numbers of rows that kernels take
+// at once.
+constexpr int64_t kMostWeightRows = 48, kWeightRowStep = 12;
+constexpr int64_t kWeightBytes = 256 * 1024;
 // A thread is woken only for a share of the weight that takes longer than the wake-up.
 constexpr int64_t kMinElements = 16 * 1024;
+
+int64_t weight_rows_at_once(const LinearCall& call) {
+  int64_t row_bytes = std::max<int64_t>(1, call.k * call.weight.element_bytes());
+  int64_t rows = kWeightBytes / row_bytes / kWeightRowStep * kWeightRowStep;
+  return std::clamp(rows, kWeightRowStep, kMostWeightRows);
+}
 
 int64_t padded(int64_t k) {
   return round_up(k, kGemvPadding);
 }
 
 // The rows of x in the kernel's type, zero padded.
-void* make_padded_rows(const LinearCall& call, const RowKernels& rows, DType dtype,
-                       Workspace& workspace) {
+const std::byte* make_padded_rows(const LinearCall& call, const RowKernels& rows, DType dtype,
+                                  Workspace& workspace) {
   int64_t bytes = dtype == DType::F32 ? 4 : 2, pitch = padded(call.k) * bytes;
   auto* to = workspace.take<std::byte>(call.m * pitch);
   for (int64_t i = 0; i < call.m; ++i) {
@@ -37,22 +46,28 @@ void* make_padded_rows(const LinearCall& call, const RowKernels& rows, DType dty
 
 int64_t gemv_workspace(const LinearSizes& sizes) {
   Workspace workspace;
-  workspace.take<float>(std::min(sizes.m, kMaxRows) * padded(sizes.k));
+  workspace.take<float>(std::min<int64_t>(sizes.m, kMostGemvRows) * padded(sizes.k));
   return workspace.needed();
 }
 
 void run_gemv(const LinearCall& call, const RowKernels& rows, const GemvKernels& gemv,
               Workspace workspace) {
-  TENON_CHECK(call.m <= kMaxRows);
-  const void* x = make_padded_rows(call, rows, gemv.x_dtype, workspace);
+  TENON_CHECK(call.m <= kMostGemvRows);
+  const std::byte* x = make_padded_rows(call, rows, gemv.x_dtype, workspace);
+  int64_t x_pitch = padded(call.k), x_bytes = x_pitch * dtype_bits(gemv.x_dtype) / 8;
+  int64_t step = weight_rows_at_once(call), batches = ceil_div(call.m, gemv.max_rows);
   auto stripe = [&](int64_t begin, int64_t end) {
-    alignas(64) float sums[kMaxRows * kRowsAtOnce];
-    for (int64_t row = begin; row < end; row += kRowsAtOnce) {
-      int64_t count = std::min(kRowsAtOnce, end - row);
-      gemv.run(call.weight.dtype(), call.weight.at(row, 0), call.weight.pitch(), count, x,
-               padded(call.k), static_cast<int>(call.m), call.k, sums, kRowsAtOnce);
+    alignas(64) float sums[kMostGemvRows * kMostWeightRows];
+    for (int64_t row = begin; row < end; row += step) {
+      int64_t count = std::min(step, end - row);
+      for (int64_t batch = 0; batch < batches; ++batch) {
+        int64_t first = call.m * batch / batches, next = call.m * (batch + 1) / batches;
+        gemv.run(call.weight.dtype(), call.weight.at(row, 0), call.weight.pitch(), count,
+                 x + first * x_bytes, x_pitch, static_cast<int>(next - first), call.k,
+                 sums + first * kMostWeightRows, kMostWeightRows);
+      }
       for (int64_t i = 0; i < call.m; ++i) {
-        finish_row(rows, call, i, row, count, sums + i * kRowsAtOnce);
+        finish_row(rows, call, i, row, count, sums + i * kMostWeightRows);
       }
     }
   };

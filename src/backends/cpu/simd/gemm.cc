@@ -7,18 +7,32 @@ namespace {
 struct FloatUnit {
   static constexpr int kElements = 1;
   static F multiply(F a, F b, F c) { return fma(a, b, c); }
-  template <class Format>
-  static F load_units(const typename Format::Element* from, int64_t left) {
-    return left >= kLanes ? Format::get(from) : Format::get(from, left);
+};
+
+struct FromF32 : FloatUnit {
+  static __m256 load_square(const float* from) { return _mm256_loadu_ps(from); }
+};
+struct FromBf16 : FloatUnit {
+  static __m256 load_square(const uint16_t* from) {
+    __m128i bits = _mm_loadu_si128(reinterpret_cast<const __m128i*>(from));
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(bits), 16));
   }
-  template <class Function>
-  static void with_weights(DType dtype, Function f) {
-    with_format(dtype, f);
+};
+struct FromF16 : FloatUnit {
+  static __m256 load_square(const uint16_t* from) {
+    return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from)));
   }
 };
 
 void pack_a(DType dtype, const void* from, int64_t elements, void* to) {
   kRows.load(dtype, from, elements, static_cast<float*>(to));
+}
+
+void pack_b(DType dtype, const void* const* rows_from, int64_t rows, int64_t elements, void* to) {
+  auto* b = static_cast<float*>(to);
+  if (dtype == DType::F32) return pack_rows<FromF32, float>(rows_from, rows, elements, b);
+  if (dtype == DType::BF16) return pack_rows<FromBf16, uint16_t>(rows_from, rows, elements, b);
+  pack_rows<FromF16, uint16_t>(rows_from, rows, elements, b);
 }
 
 }  // namespace
@@ -28,7 +42,7 @@ const GemmKernels kGemm = {
     .columns = kTileColumns,
     .elements_per_unit = 1,
     .pack_a = pack_a,
-    .pack_b = pack_b<FloatUnit>,
+    .pack_b = pack_b,
     .tile = run_tile<FloatUnit>,
 };
 

@@ -1,5 +1,3 @@
-#include <cstring>
-
 #include "backends/cpu/simd/gemm_tile.h"
 
 namespace tenon::cpu::TENON_ISA {
@@ -11,21 +9,18 @@ struct PairUnit {
   static F multiply(F a, F b, F c) {
     return _mm512_dpbf16_ps(c, (__m512bh)_mm512_castps_si512(a), (__m512bh)_mm512_castps_si512(b));
   }
-  template <class Format>
-  static F load_units(const uint16_t* from, int64_t left) {
-    if (left >= 2 * kLanes) return _mm512_castsi512_ps(_mm512_loadu_si512(from));
-    __mmask32 lanes = static_cast<__mmask32>((uint64_t{1} << left) - 1);
-    return _mm512_castsi512_ps(_mm512_maskz_loadu_epi16(lanes, from));
-  }
-  template <class Function>
-  static void with_weights(DType, Function f) {
-    f(AsBf16());
+  static __m256 load_square(const uint16_t* from) {
+    return _mm256_loadu_ps(reinterpret_cast<const float*>(from));
   }
 };
 
 void pack_a(DType, const void* from, int64_t elements, void* to) {
   memcpy(to, from, elements * sizeof(uint16_t));
   if (elements % 2 != 0) static_cast<uint16_t*>(to)[elements] = 0;
+}
+
+void pack_b(DType, const void* const* rows_from, int64_t rows, int64_t elements, void* to) {
+  pack_rows<PairUnit, uint16_t>(rows_from, rows, elements, static_cast<float*>(to));
 }
 
 }  // namespace
@@ -35,7 +30,7 @@ const GemmKernels kGemm = {
     .columns = kTileColumns,
     .elements_per_unit = 2,
     .pack_a = pack_a,
-    .pack_b = pack_b<PairUnit>,
+    .pack_b = pack_b,
     .tile = run_tile<PairUnit>,
 };
 

@@ -24,6 +24,7 @@ void run(DType, const void* w, int64_t w_pitch, int64_t w_rows, const void* x, i
 
 }  // namespace
 
-const GemvKernels kGemv = {.max_rows = 8, .x_dtype = DType::BF16, .run = run};
+const GemvKernels kGemv = {
+    .max_rows = kGemvRows, .worth_up_to = 24, .x_dtype = DType::BF16, .run = run};
 
 }  // namespace tenon::cpu::TENON_ISA

@@ -152,28 +152,4 @@ inline void store_16bit(uint16_t* p, __m128i v, int64_t n) {
   memcpy(p, lanes, n * sizeof(uint16_t));
 }
 
-// Rows become columns: out[i] lane j = in[j] lane i.
-inline void transpose(F (&v)[kLanes]) {
-  F t[kLanes];
-#pragma GCC unroll 4
-  for (int i = 0; i < 8; i += 2) {
-    t[i] = _mm256_unpacklo_ps(v[i], v[i + 1]);
-    t[i + 1] = _mm256_unpackhi_ps(v[i], v[i + 1]);
-  }
-#pragma GCC unroll 2
-  for (int i = 0; i < 8; i += 4) {
-    v[i] = _mm256_shuffle_ps(t[i], t[i + 2], 0x44);
-    v[i + 1] = _mm256_shuffle_ps(t[i], t[i + 2], 0xEE);
-    v[i + 2] = _mm256_shuffle_ps(t[i + 1], t[i + 3], 0x44);
-    v[i + 3] = _mm256_shuffle_ps(t[i + 1], t[i + 3], 0xEE);
-  }
-#pragma GCC unroll 4
-  for (int i = 0; i < 4; ++i) {
-    t[i] = _mm256_permute2f128_ps(v[i], v[i + 4], 0x20);
-    t[i + 4] = _mm256_permute2f128_ps(v[i], v[i + 4], 0x31);
-  }
-#pragma GCC unroll 8
-  for (int i = 0; i < 8; ++i) v[i] = t[i];
-}
-
 }  // namespace tenon::cpu::TENON_ISA

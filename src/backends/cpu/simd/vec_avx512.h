@@ -136,36 +136,4 @@ inline void store_16bit(uint16_t* p, __m256i v, int64_t n) {
   _mm256_mask_storeu_epi16(p, first_lanes(n), v);
 }
 
-// Rows become columns: out[i] lane j = in[j] lane i.
-inline void transpose(F (&v)[kLanes]) {
-  F t[kLanes];
-#pragma GCC unroll 8
-  for (int i = 0; i < 16; i += 2) {
-    t[i] = _mm512_unpacklo_ps(v[i], v[i + 1]);
-    t[i + 1] = _mm512_unpackhi_ps(v[i], v[i + 1]);
-  }
-#pragma GCC unroll 4
-  for (int i = 0; i < 16; i += 4) {
-    auto lo = [&](int j) { return _mm512_castps_pd(t[i + j]); };
-    v[i] = _mm512_castpd_ps(_mm512_unpacklo_pd(lo(0), lo(2)));
-    v[i + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(lo(0), lo(2)));
-    v[i + 2] = _mm512_castpd_ps(_mm512_unpacklo_pd(lo(1), lo(3)));
-    v[i + 3] = _mm512_castpd_ps(_mm512_unpackhi_pd(lo(1), lo(3)));
-  }
-#pragma GCC unroll 4
-  for (int i = 0; i < 4; ++i) {
-    t[i] = _mm512_shuffle_f32x4(v[i], v[i + 4], 0x88);
-    t[i + 4] = _mm512_shuffle_f32x4(v[i], v[i + 4], 0xDD);
-    t[i + 8] = _mm512_shuffle_f32x4(v[i + 8], v[i + 12], 0x88);
-    t[i + 12] = _mm512_shuffle_f32x4(v[i + 8], v[i + 12], 0xDD);
-  }
-#pragma GCC unroll 4
-  for (int i = 0; i < 4; ++i) {
-    v[i] = _mm512_shuffle_f32x4(t[i], t[i + 8], 0x88);
-    v[i + 8] = _mm512_shuffle_f32x4(t[i], t[i + 8], 0xDD);
-    v[i + 4] = _mm512_shuffle_f32x4(t[i + 4], t[i + 12], 0x88);
-    v[i + 12] = _mm512_shuffle_f32x4(t[i + 4], t[i + 12], 0xDD);
-  }
-}
-
 }  // namespace tenon::cpu::TENON_ISA
