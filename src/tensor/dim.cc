@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <charconv>
 
 #include "base/checked.h"
 #include "base/error.h"
@@ -113,8 +114,10 @@ class Parser {
     size_t begin = at_;
     if (text_[at_] == '-') ++at_;
     while (at_ < text_.size() && std::isdigit(static_cast<unsigned char>(text_[at_]))) ++at_;
-    if (at_ - begin > 19) fail();
-    return Dim(static_cast<int64_t>(std::stoll(std::string(text_.substr(begin, at_ - begin)))));
+    int64_t value = 0;
+    auto result = std::from_chars(text_.data() + begin, text_.data() + at_, value);
+    if (result.ec != std::errc() || result.ptr != text_.data() + at_) fail();
+    return Dim(value);
   }
   Dim name(int depth) {
     size_t begin = at_;

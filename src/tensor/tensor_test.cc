@@ -22,7 +22,9 @@ TEST(Dim, FoldsPrintsAndParses) {
   EXPECT_EQ(Dim(3) * 4 + 1, Dim(13));
   EXPECT_EQ(tokens * 1 + 0, tokens);
   EXPECT_THROW(padded.evaluate({}), Error);
-  EXPECT_THROW(Dim::parse("(tokens + "), Error);
+  for (const char* text : {"(tokens + ", "-", "9999999999999999999", "", "1 2", "(a ? b)"}) {
+    EXPECT_THROW(Dim::parse(text), Error) << text;
+  }
   EXPECT_THROW((Dim(INT64_MAX) + 1), Error);
 }
 
