@@ -3,6 +3,7 @@
 #include <cmath>
 #include <cstring>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "capi/capi_test_plan.h"
@@ -265,6 +266,28 @@ TEST_F(CapiTest, RunsManyRequestsAtOnce) {
   int32_t busy = 1;
   while (busy) ASSERT_EQ(tenon_llm_step(llm_, &busy, nullptr), TENON_OK);
   EXPECT_EQ(together, alone);
+}
+
+TEST_F(CapiTest, TwoModelsRunAtTheSameTime) {
+  std::vector<int32_t> expected = generate({text_segment("the cab")}), ids[2];
+  auto work = [&](std::vector<int32_t>& out) {
+    tenon_llm* llm = nullptr;
+    tenon_result* result = nullptr;
+    tenon_segment prompt = text_segment("the cab");
+    ASSERT_EQ(tenon_llm_create(plan_, nullptr, &llm, nullptr), TENON_OK);
+    ASSERT_EQ(tenon_llm_generate(llm, &prompt, 1, &sampling_, nullptr, nullptr, &result, nullptr),
+              TENON_OK);
+    size_t count = 0;
+    const int32_t* first = tenon_result_ids(result, &count);
+    out.assign(first, first + count);
+    tenon_result_free(result);
+    tenon_llm_destroy(llm);
+  };
+  std::thread other(work, std::ref(ids[1]));
+  work(ids[0]);
+  other.join();
+  EXPECT_EQ(ids[0], expected);
+  EXPECT_EQ(ids[1], expected);
 }
 
 TEST_F(CapiTest, ThePlanMayBeClosedFirst) {

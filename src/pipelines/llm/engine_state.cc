@@ -1,6 +1,7 @@
 #include "pipelines/llm/engine_state.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "base/error.h"
 #include "base/log.h"
@@ -22,6 +23,21 @@ runtime::StageRunner& checked_decoder(runtime::Session& session) {
 
 bool contains(const std::vector<int32_t>& ids, int32_t id) {
   return std::find(ids.begin(), ids.end(), id) != ids.end();
+}
+
+// The sample stage makes the log probability NaN where a logit was NaN. Such a token says nothing:
+// its request is given up, so that the others can go on.
+void check_numbers(const std::vector<Sequence*>& drawing, std::span<const Drawn> drawn) {
+  Problems problems;
+  for (size_t i = 0; i < drawing.size(); ++i) {
+    if (!std::isnan(drawn[i].logprob)) continue;
+    drawing[i]->cancelled = true;
+    problems.add(Error(ErrorCode::DeviceFault, "the model's logits are not numbers")
+                     .at("request " + std::to_string(drawing[i]->id))
+                     .at("new token " + std::to_string(drawing[i]->drawn()))
+                     .fix("run on --device cpu to compare, or build the plan with --dtype f32"));
+  }
+  problems.throw_if_any();
 }
 
 }  // namespace
@@ -97,16 +113,23 @@ std::vector<Sequence*> Engine::State::fill_inputs(const std::vector<Slice>& slic
   return drawing;
 }
 
+// logits f32 [rows, vocabulary], in host memory.
+void Engine::State::observe(const TensorView& logits, const std::vector<Sequence*>& drawing) {
+  const float* row = logits.as<const float>();
+  for (const Sequence* sequence : drawing) {
+    observer(sequence->id, {row, static_cast<size_t>(model.vocabulary)});
+    row += model.vocabulary;
+  }
+}
+
 std::span<const Drawn> Engine::State::draw(const TensorView& logits,
                                            const std::vector<Sequence*>& drawing) {
   std::vector<SampleRow> rows;
-  for (size_t row = 0; row < drawing.size(); ++row) {
-    const Sequence& sequence = *drawing[row];
-    rows.push_back({&sequence.sampling, sequence.tokens, static_cast<uint64_t>(sequence.drawn())});
-    if (!observer) continue;
-    const float* first = decoder.to_host(logits).as<const float>() + row * model.vocabulary;
-    observer(sequence.id, {first, static_cast<size_t>(model.vocabulary)});
+  for (const Sequence* sequence : drawing) {
+    auto index = static_cast<uint64_t>(sequence->drawn());
+    rows.push_back({&sequence->sampling, sequence->tokens, index});
   }
+  if (observer) observe(decoder.to_host(logits), drawing);
   return sampler->draw(logits, rows);
 }
 
@@ -115,6 +138,7 @@ std::vector<PendingUpdate> Engine::State::run_slices(const std::vector<Slice>& s
   TensorView logits = run_decoder();
   std::span<const Drawn> drawn;
   if (!drawing.empty()) drawn = draw(logits, drawing);
+  check_numbers(drawing, drawn);
   // From here on nothing fails: a step that threw has changed no sequence and can be repeated.
   for (const Slice& slice : slices) slice.sequence->computed += slice.tokens;
   std::vector<PendingUpdate> updates;

@@ -50,6 +50,7 @@ struct Engine::State {
 
  private:
   std::vector<Sequence*> fill_inputs(const std::vector<Slice>& slices);
+  void observe(const TensorView& logits, const std::vector<Sequence*>& drawing);
   std::span<const Drawn> draw(const TensorView& logits, const std::vector<Sequence*>& drawing);
   PendingUpdate accept(Sequence& sequence, const Drawn& drawn) const;
   void end(Sequence& sequence, FinishReason reason, std::string& text) const;

@@ -149,7 +149,7 @@ TEST(Engine, ForcedLogitsAgreeWithGeneration) {
 TEST(Engine, EmbeddingsOfTheTableAreTheTokensThemselves) {
   TestModel model;
   std::unique_ptr<Engine> engine = model.make_engine();
-  TensorView table = model.constant(0);
+  TensorView table = model.table();
   Tensor rows = Tensor::make(DType::F32, {2, kTestHidden});
   for (int row = 0; row < 2; ++row) {
     std::memcpy(rows.as<float>() + row * kTestHidden,
@@ -326,6 +326,37 @@ TEST(Engine, AFailedStepLosesNothing) {
   EXPECT_THROW(engine->run_until_done(), Error);
   engine->run_until_done();
   EXPECT_EQ(ids, expected);
+}
+
+TEST(Engine, LogitsThatAreNoNumbersEndTheirRequestOnly) {
+  TestModel model;
+  constexpr int32_t kPoisoned = 37;
+  model.table().as<float>()[kPoisoned * kTestHidden] = NAN;
+  std::unique_ptr<Engine> engine = model.make_engine();
+  std::vector<int32_t> expected = engine->generate(request({1, 2}, greedy(5))).ids;
+  std::vector<Result> results(2);
+  for (int i = 0; i < 2; ++i) {
+    engine->submit(request({1, i == 0 ? 2 : kPoisoned}, greedy(5)), [&, i](const Update& update) {
+      if (update.result) results[i] = *update.result;
+    });
+  }
+  try {
+    engine->run_until_done();
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::DeviceFault);
+    EXPECT_THAT(error.what(), AllOf(HasSubstr("request 3"), HasSubstr("not numbers")));
+  }
+  engine->run_until_done();
+  EXPECT_EQ(results[0].ids, expected);
+  EXPECT_EQ(results[1].finish_reason, FinishReason::Cancelled);
+  EXPECT_TRUE(results[1].ids.empty());
+
+  Request infinite = request({1}, greedy(1));
+  Tensor embeddings = Tensor::make_zeros(DType::F32, {2, kTestHidden});
+  embeddings.as<float>()[kTestHidden] = INFINITY;
+  infinite.prompt.push_back(Segment::of_embeddings(std::move(embeddings)));
+  EXPECT_THROW(engine->submit(infinite), Error);
 }
 
 TEST(EngineOptions, ComeFromThePlanAndAreChecked) {

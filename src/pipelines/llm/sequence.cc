@@ -1,5 +1,8 @@
 #include "pipelines/llm/sequence.h"
 
+#include <algorithm>
+#include <cmath>
+
 #include "base/error.h"
 
 namespace tenon::llm {
@@ -28,9 +31,18 @@ void append_embeddings(const Segment& segment, const std::string& place, int64_t
                      .accepted("[tokens, " + std::to_string(hidden) + "]"));
     return;
   }
+  const float* values = embeddings.as<const float>();
+  const float* bad = std::find_if_not(values, values + embeddings.count(),
+                                      [](float value) { return std::isfinite(value); });
+  if (bad != values + embeddings.count()) {
+    problems.add(Error(ErrorCode::BadInput, "given embeddings are not all finite")
+                     .at(place)
+                     .at("row " + std::to_string((bad - values) / hidden))
+                     .got(std::to_string(*bad)));
+  }
   for (int64_t row = 0; row < embeddings.extents[0]; ++row) {
     prompt.tokens.push_back(-1 - static_cast<int32_t>(prompt.embed_rows.size()));
-    prompt.embed_rows.push_back(embeddings.as<const float>() + row * hidden);
+    prompt.embed_rows.push_back(values + row * hidden);
   }
 }
 

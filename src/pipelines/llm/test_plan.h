@@ -25,6 +25,9 @@ class TestModel : public runtime::ConstantSource {
   TestModel();
   TensorView constant(size_t index) override { return weights_[index]; }
 
+  // Rows of the embedding table: f32 [kTestVocabulary, kTestHidden].
+  const TensorView& table() const { return weights_[0].view(); }
+
   plan::Plan plan;
   // The model and its plan must outlive the engine.
   std::unique_ptr<Engine> make_engine(const EngineOptions& options = {},
