@@ -50,6 +50,7 @@ TEST(Conformance, Cast) {
       std::string name = std::string(dtype_name(from)) + "_" + std::string(dtype_name(to));
       Random random(name);
       suite.cases.push_back(make_case(name, to, random_floats(random, from, {17, 63})));
+      suite.cases.push_back(make_case(name + "_even", to, random_floats(random, from, {17, 64})));
       suite.cases.push_back(make_case(name + "_one", to, random_floats(random, from, {1})));
       suite.cases.push_back(make_case(name + "_no_rows", to, random_floats(random, from, {0, 8})));
       suite.cases.push_back(

@@ -54,7 +54,7 @@ TEST_F(OnDevice, AllocationBeyondMemorySaysHowMuchIsFree) {
     FAIL();
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), ErrorCode::OutOfMemory);
-    EXPECT_NE(error.got().find("64 TiB wanted"), std::string::npos) << error.what();
+    EXPECT_NE(error.got().find("64.0 TiB wanted"), std::string::npos) << error.what();
     EXPECT_NE(error.got().find("free"), std::string::npos) << error.what();
   }
 }

@@ -17,6 +17,8 @@ TEST(Conformance, Embedding) {
       {"one", {0}, 1, 1, -1},
       {"repeated", {3, 16, 3, 0, 9}, 17, 63, -1},
       {"wide", {126, 5}, 127, 1031, -1},
+      {"even", {126, 5}, 127, 1032, -1},
+      {"even_mixed", {4, -1, -3, 16}, 17, 64, 3},
       {"no_tokens", {}, 17, 63, -1},
       {"no_tokens_with_embeds", {}, 17, 63, 2},
       {"no_embeds_given", {4, 2}, 17, 63, 0},

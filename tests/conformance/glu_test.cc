@@ -39,7 +39,10 @@ TEST(Conformance, Glu) {
   constexpr DType kTypes[] = {DType::F32, DType::BF16, DType::F16};
   for (std::string_view kind : ops::kUnaryKinds) {
     for (DType x : kTypes) {
-      for (DType y : kTypes) suite.cases.push_back(make_case(std::string(kind), x, y, {3, 126}));
+      for (DType y : kTypes) {
+        suite.cases.push_back(make_case(std::string(kind), x, y, {3, 126}));
+        suite.cases.push_back(make_case(std::string(kind), x, y, {3, 128}));
+      }
     }
   }
   for (const Extents& extents : {Extents{1, 2}, Extents{17, 6}, Extents{1, 34}, Extents{5, 254},

@@ -36,6 +36,20 @@ inline std::vector<NormCase> norm_cases() {
                        .sum = true});
     }
   }
+  // Whole vectors: a warp a row, a block a row, several vectors a thread, and too long for that.
+  for (int64_t columns : {1024, 1032, 4096, 8200, 16392}) {
+    std::string size = "3x" + std::to_string(columns);
+    cases.push_back({.name = "stream_to_bf16_" + size,
+                     .x_extents = {3, columns},
+                     .y = kBf16,
+                     .residual = kF32,
+                     .sum = true});
+    cases.push_back({.name = "bf16_" + size,
+                     .x_extents = {3, columns},
+                     .x = kBf16,
+                     .weight = kBf16,
+                     .y = kF16});
+  }
   const std::vector<NormCase> forms = {
       {.name = "no_rows", .x_extents = {0, 64}, .residual = kF32, .sum = true, .bucket_rows = 32},
       {.name = "in_bucket", .x_extents = {3, 65}, .weight = kBf16, .y = kBf16, .bucket_rows = 127},

@@ -31,7 +31,10 @@ TEST(Conformance, Unary) {
   for (std::string_view view : ops::kUnaryKinds) {
     std::string kind(view);
     for (DType x : kTypes) {
-      for (DType y : kTypes) suite.cases.push_back(make_case(kind, x, y, {3, 63}, {.spread = 3}));
+      for (DType y : kTypes) {
+        suite.cases.push_back(make_case(kind, x, y, {3, 63}, {.spread = 3}));
+        suite.cases.push_back(make_case(kind, x, y, {3, 64}, {.spread = 3}));
+      }
     }
     for (const Extents& extents :
          {Extents{1}, Extents{17, 1}, Extents{0, 8}, Extents{5, 257}, Extents{2, 3, 31}}) {
