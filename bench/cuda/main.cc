@@ -1,5 +1,5 @@
-// Correctness and speed of the CUDA kernels for `linear` and `paged_attention`.
-//   bench_cuda [check] [linear] [gemv-shapes] [attention]     without arguments: all but
+// Correctness and speed of the CUDA kernels.
+//   bench_cuda [check] [linear] [gemv-shapes] [rows] [attention]     without arguments: all but
 //   gemv-shapes
 #include <cstdio>
 #include <set>
@@ -12,7 +12,7 @@
 int main(int argc, char** argv) {
   using namespace tenon;
   std::set<std::string> wanted(argv + 1, argv + argc);
-  if (wanted.empty()) wanted = {"check", "linear", "attention"};
+  if (wanted.empty()) wanted = {"check", "linear", "rows", "attention"};
   std::string why;
   if (cuda::device_count(why) == 0) {
     std::printf("skip bench_cuda: %s\n", why.c_str());
@@ -28,6 +28,7 @@ int main(int argc, char** argv) {
                 ceilings.gemm / 1e12);
     if (wanted.count("linear")) bench::bench_linear(gpu, ceilings);
     if (wanted.count("gemv-shapes")) bench::bench_gemv_shapes(gpu, ceilings);
+    if (wanted.count("rows")) bench::bench_rows(gpu, ceilings);
     if (wanted.count("attention")) bench::bench_attention(gpu, ceilings);
     return wrong == 0 ? 0 : 1;
   } catch (const Error& error) {

@@ -5,13 +5,19 @@
 namespace tenon::bench {
 
 Operation::Operation(Gpu& gpu, std::string_view op, ops::Attributes attributes,
-                     std::vector<TensorView> inputs, TensorView output, std::string_view name)
-    : gpu_(gpu), attributes_(std::move(attributes)), inputs_(std::move(inputs)), outputs_{output} {
+                     std::vector<TensorView> inputs, std::vector<TensorView> outputs,
+                     std::string_view name)
+    : gpu_(gpu),
+      attributes_(std::move(attributes)),
+      inputs_(std::move(inputs)),
+      outputs_(std::move(outputs)) {
   ops::OpDesc desc{op, 1, &attributes_, {}, {}};
   for (const TensorView& input : inputs_) {
     desc.inputs.push_back({input.defined(), input.dtype, input.extents, nullptr});
   }
-  desc.outputs.push_back({true, output.dtype, output.extents, nullptr});
+  for (const TensorView& output : outputs_) {
+    desc.outputs.push_back({true, output.dtype, output.extents, nullptr});
+  }
   for (const ops::Implementation* candidate : cuda::implementations()) {
     if (candidate->op != op || candidate->name.substr(0, name.size()) != name) continue;
     ops::Support support = candidate->supports(desc);

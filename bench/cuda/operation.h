@@ -13,7 +13,11 @@ class Operation {
  public:
   // `name`: how the implementation's name begins; "" takes the first that supports the call.
   Operation(Gpu& gpu, std::string_view op, ops::Attributes attributes,
-            std::vector<TensorView> inputs, TensorView output, std::string_view name = "");
+            std::vector<TensorView> inputs, TensorView output, std::string_view name = "")
+      : Operation(gpu, op, std::move(attributes), std::move(inputs), std::vector{output}, name) {}
+  Operation(Gpu& gpu, std::string_view op, ops::Attributes attributes,
+            std::vector<TensorView> inputs, std::vector<TensorView> outputs,
+            std::string_view name = "");
   bool supported() const { return implementation_ != nullptr; }
   std::string name() const;  // of the implementation, or why there is none
   void run();
