@@ -56,7 +56,8 @@ double worst_share(const TensorView& got, const Tensor& exact, double f32_error)
   for (int64_t i = 0; i < exact.count(); ++i) {
     double wanted = exact.as<double>()[i];
     double error = std::fabs(values.as<float>()[i] - wanted);
-    double allowed = unit_roundoff(got.dtype) * std::fabs(wanted) + f32_error * size;
+    double allowed =
+        unit_roundoff(got.dtype) * std::fabs(wanted) + f32_error * (size + std::fabs(wanted));
     // A NaN compares false with everything.
     worst = std::isfinite(error) ? std::max(worst, error / allowed)
                                  : std::numeric_limits<double>::infinity();

@@ -97,11 +97,11 @@ void bench_gemv_shapes(Gpu& gpu, const Ceilings& ceilings) {
     Weights weights(gpu, DType::BF16, shape);
     DeviceTensor x = DeviceTensor::random(gpu, DType::BF16, {1, shape.in}, 7);
     DeviceTensor y(gpu, DType::BF16, {1, shape.out});
-    for (auto [warps, depth] : {std::pair{4, 8}, {4, 16}, {8, 8}, {8, 4}}) {
+    for (auto [warps, depth] : {std::pair{4, 8}, {8, 8}, {8, 4}, {16, 8}}) {
       std::printf("%-17s %5ldx%-5ld %d warps, depth %2d:", shape.model,
                   static_cast<long>(shape.out), static_cast<long>(shape.in), warps, depth);
       for (int blocks : {1, 2, 3, 4, 5, 6, 8}) {
-        if (blocks * warps > 32) continue;
+        if (blocks * warps > 40) continue;
         double seconds = median_seconds(gpu, static_cast<int>(weights.all.size()), [&] {
           for (const DeviceTensor& weight : weights.all) {
             cuda::LinearCall call;

@@ -51,9 +51,9 @@ ops::Support support_linear(const ops::OpDesc& desc);
 // The form that is correct for everything: linear_simple.cu.
 void run_linear_simple(const LinearCall& call);
 
-// Reads f32 sums [m, n] (pitch n) and writes y by bias, activation and residual, in one pass. The
+// Reads f32 sums [m, n] and writes y by bias, activation and residual, in one pass. The
 // sums may be y itself: linear_epilogue.cu.
-void run_linear_epilogue(const LinearCall& call, const float* sums);
+void run_linear_epilogue(const LinearCall& call, const float* sums, int64_t sums_pitch);
 
 // How linear_gemv.cu divides the work; the benchmark tries others.
 struct GemvShape {
@@ -64,6 +64,7 @@ struct GemvShape {
 // Whether these addresses can go through the GEMV; m is at most kGemvRows.
 inline constexpr int kGemvRows = 16;
 bool fits_gemv(const LinearCall& call);
+GemvShape choose_gemv_shape(const LinearCall& call);
 void run_gemv(const LinearCall& call, const GemvShape& shape);
 
 }  // namespace tenon::cuda

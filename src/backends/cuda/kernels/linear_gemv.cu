@@ -17,12 +17,14 @@
 // With plain multiply-adds 16 rows of x would be slower than the memory. Sums over k take k in any
 // order, so a lane's 16 bytes (8 neighbours of k) are the operands of two products as they are.
 //
-// x is read through L1, which it has for itself: the weight does not enter L1.
+// x lies in shared memory. Read through L1 instead, every product waited for L2 at its turn: half
+// the rate.
 namespace tenon::cuda {
 namespace {
 
 constexpr int kRows = 8, kStep = 32;  // weight rows of a tile, columns of one load of a warp
 constexpr int kWarp = 32;
+constexpr int64_t kMostXBytes = 200 << 10;  // leaves room for the parts of 16 warps
 
 struct Params {
   const void *x, *weight;
@@ -50,20 +52,38 @@ struct Chunk {
   }
 };
 
-// 16 bytes of row `row` of x, zero outside.
+// Distance of rows of x in shared memory, in units of 16 bytes. Neighbour rows are 64 bytes apart
+// in the banks: the eight lanes of an access read two rows.
+__host__ __device__ constexpr int x_pitch(int k) {
+  return (k / 8 + 7) / 8 * 8 + 4;
+}
+
 template <class T>
-__device__ uint4 load_x(const Params& params, int row, int column) {
+__device__ void stage_x(const Params& params, uint4* shared) {
+  int pitch = x_pitch(params.k);
+  for (int row = 0; row < params.m; ++row) {
+    const T* from = static_cast<const T*>(params.x) + row * params.x_pitch;
+    for (int unit = threadIdx.x; unit < params.k / 8; unit += blockDim.x) {
+      shared[row * pitch + unit] = reinterpret_cast<const uint4*>(from)[unit];
+    }
+  }
+  __syncthreads();
+}
+
+// 8 columns of a row of x, zero outside.
+__device__ __forceinline__ uint4 load_x(const Params& params, const uint4* shared, int row,
+                                        int column) {
   if (row >= params.m || column >= params.k) return make_uint4(0, 0, 0, 0);
-  const T* at = static_cast<const T*>(params.x) + row * params.x_pitch + column;
-  return *reinterpret_cast<const uint4*>(at);
+  return shared[row * x_pitch(params.k) + column / 8];
 }
 
 // kHalves: rows of x by eights.
 template <class T, int kHalves, int kWarps, int kDepth>
-__global__ void __launch_bounds__(kWarps* kWarp)
+__global__ void __launch_bounds__(kWarps* kWarp, 1)
     linear_gemv_kernel(Params params, device::Epilogue epilogue) {
   // Twice, so that one barrier a tile is enough.
   __shared__ float parts[2][kWarps][kHalves * 8][kRows];
+  extern __shared__ uint4 x_shared[];
   using WeightChunk = Chunk<T, kWarps, kDepth>;
   int lane = threadIdx.x % kWarp, warp = threadIdx.x / kWarp;
   int g = lane / 4, t = lane % 4;
@@ -79,6 +99,7 @@ __global__ void __launch_bounds__(kWarps* kWarp)
   }
   device::let_next_start();
   device::wait_for_previous();
+  stage_x<T>(params, x_shared);
 
   float sums[4] = {};
   int parity = 0;
@@ -91,8 +112,8 @@ __global__ void __launch_bounds__(kWarps* kWarp)
     int next_k = next_tile < params.tiles ? params.k : 0;
 #pragma unroll
     for (int i = 0; i < kDepth; ++i) {
-      uint4 low = load_x<T>(params, g, column + i * kStep), high = make_uint4(0, 0, 0, 0);
-      if constexpr (kHalves > 1) high = load_x<T>(params, g + 8, column + i * kStep);
+      uint4 low = load_x(params, x_shared, g, column + i * kStep), high = make_uint4(0, 0, 0, 0);
+      if constexpr (kHalves > 1) high = load_x(params, x_shared, g + 8, column + i * kStep);
       device::mma_16x8x16<T>(sums, {low.x, high.x, low.y, high.y}, weights[i].x, weights[i].y);
       device::mma_16x8x16<T>(sums, {low.z, high.z, low.w, high.w}, weights[i].z, weights[i].w);
       weights[i] = next.load(i, next_k);
@@ -121,6 +142,10 @@ __global__ void __launch_bounds__(kWarps* kWarp)
   }
 }
 
+int64_t x_bytes(int m, int k) {
+  return static_cast<int64_t>(m) * x_pitch(k) * 16;
+}
+
 int multiprocessors() {
   static thread_local int known_device = -1, count = 0;
   int device = 0;
@@ -146,23 +171,30 @@ void launch_gemv(const LinearCall& call, int blocks_of_sm) {
                 call.k,
                 tiles,
                 ceil_of(call.k, kStep * kDepth * kWarps)};
+  auto kernel = linear_gemv_kernel<T, kHalves, kWarps, kDepth>;
+  int64_t shared = x_bytes(call.m, call.k);
+  if (shared > 32 << 10) allow_shared_bytes(reinterpret_cast<const void*>(kernel), shared);
+  // More blocks than run at once would start late, with an empty pipeline.
+  int resident = 0;
+  check(cudaOccupancyMaxActiveBlocksPerMultiprocessor(&resident, kernel, kWarps * kWarp, shared),
+        "cudaOccupancyMaxActiveBlocksPerMultiprocessor");
+  blocks_of_sm = std::max(1, std::min(blocks_of_sm, resident));
   // Every block gets the same number of tiles, to one: no half-empty last round.
   int rounds = ceil_of(tiles, multiprocessors() * blocks_of_sm);
-  LaunchShape shape{dim3(ceil_of(tiles, rounds)), dim3(kWarps * kWarp), 0, true};
-  launch(linear_gemv_kernel<T, kHalves, kWarps, kDepth>, "linear_gemv", shape, call.stream, params,
-         epilogue_of(call));
+  LaunchShape shape{dim3(ceil_of(tiles, rounds)), dim3(kWarps * kWarp), shared, true};
+  launch(kernel, "linear_gemv", shape, call.stream, params, epilogue_of(call));
 }
 
 template <class T, int kHalves>
 void launch_shaped(const LinearCall& call, const GemvShape& shape) {
   if (shape.warps == 4 && shape.depth == 8) {
     launch_gemv<T, kHalves, 4, 8>(call, shape.blocks_of_sm);
-  } else if (shape.warps == 4 && shape.depth == 16) {
-    launch_gemv<T, kHalves, 4, 16>(call, shape.blocks_of_sm);
   } else if (shape.warps == 8 && shape.depth == 8) {
     launch_gemv<T, kHalves, 8, 8>(call, shape.blocks_of_sm);
   } else if (shape.warps == 8 && shape.depth == 4) {
     launch_gemv<T, kHalves, 8, 4>(call, shape.blocks_of_sm);
+  } else if (shape.warps == 16 && shape.depth == 8) {
+    launch_gemv<T, kHalves, 16, 8>(call, shape.blocks_of_sm);
   } else {
     throw Error(ErrorCode::Internal, "no such GEMV shape");
   }
@@ -175,8 +207,10 @@ ops::Support supports(const ops::OpDesc& desc) {
   if (dtype != desc.inputs[1].dtype) return ops::Support::no("x and weight are of two types");
   if (dtype == DType::F32) return ops::Support::no("x is f32");
   if (linear_rows(desc) > kGemvRows) return ops::Support::no("more than 16 rows of x");
-  if (desc.inputs[1].extents[1] % 8 != 0) {
-    return ops::Support::no("rows of the weight are no multiple of 16 bytes");
+  int64_t k = desc.inputs[1].extents[1];
+  if (k % 8 != 0) return ops::Support::no("rows of the weight are no multiple of 16 bytes");
+  if (x_bytes(static_cast<int>(linear_rows(desc)), static_cast<int>(k)) > kMostXBytes) {
+    return ops::Support::no("x is larger than shared memory");
   }
   return support;
 }
@@ -184,15 +218,26 @@ ops::Support supports(const ops::OpDesc& desc) {
 void run(const ops::RunArgs& args) {
   LinearCall call = linear_call(args);
   if (!fits_gemv(call)) return run_linear_simple(call);
-  run_gemv(call, GemvShape{});
+  run_gemv(call, choose_gemv_shape(call));
 }
 
 }  // namespace
 
+GemvShape choose_gemv_shape(const LinearCall& call) {
+  int64_t bytes = x_bytes(call.m, call.k);
+  int tiles = (call.n + kRows - 1) / kRows;
+  // Few outputs: all of a block's weight is under way at once.
+  if (tiles <= 2 * multiprocessors() || bytes > 64 << 10) {
+    return call.k > 2048 ? GemvShape{16, 8, 1} : GemvShape{8, 4, 3};
+  }
+  if (bytes > 32 << 10) return {8, 8, 3};
+  return {4, 8, 6};
+}
+
 bool fits_gemv(const LinearCall& call) {
   return call.m <= kGemvRows && call.k % 8 == 0 && call.k > 0 &&
-         call.x.dtype == call.weight.dtype && call.x.dtype != DType::F32 && call.x.is_aligned() &&
-         call.weight.is_aligned();
+         x_bytes(call.m, call.k) <= kMostXBytes && call.x.dtype == call.weight.dtype &&
+         call.x.dtype != DType::F32 && call.x.is_aligned() && call.weight.is_aligned();
 }
 
 void run_gemv(const LinearCall& call, const GemvShape& shape) {

@@ -7,9 +7,9 @@
 #include "backends/cuda/launch.h"
 
 // Prefill, and any mix of prefill and decode: flash attention on the tensor cores by mma.sync. A
-// block takes 128 rows, which are tokens of one sequence x the query heads of one kv head, and goes
-// over the visible positions in tiles of 64, the next tile being copied meanwhile. A warp has 16
-// rows; scores, weights and sums stay in its registers.
+// block takes 128 or 192 rows, which are tokens of one sequence x the query heads of one kv head,
+// and goes over the visible positions in tiles of 32, the next tile being copied meanwhile. A warp
+// has 16 rows; scores, weights and sums stay in its registers.
 //
 // Weights enter the second product as two 16-bit numbers, the rounded one and the rest: rounded
 // once they would cost 2^-9, which is more than the f32 this op promises. That is half as much
@@ -17,14 +17,19 @@
 namespace tenon::cuda {
 namespace {
 
-constexpr int kWarps = 8, kWarp = 32, kThreads = kWarps * kWarp;
-constexpr int kRows = kWarps * 16;  // of a block
-constexpr int kKeys = 64;           // positions of a tile
+constexpr int kWarp = 32;
 constexpr int kStages = 2;
 constexpr int kPad = 8;  // elements: eight rows of a matrix load then lie in different banks
 
 template <int kDim>
 struct Layout {
+  // As many warps as the registers of a multiprocessor hold: in two blocks where that leaves a
+  // thread enough, so that one multiplies while the other weighs.
+  static constexpr int kBlocks = kDim > 80 ? 1 : 2;
+  static constexpr int kWarps = kDim > 80 ? 12 : 8;
+  static constexpr int kThreads = kWarps * kWarp;
+  static constexpr int kRows = kWarps * 16;  // of a block
+  static constexpr int kKeys = 32;           // positions of a tile
   static constexpr int kPitch = kDim + kPad;
   static constexpr int kQuery = kRows * kPitch, kTile = kKeys * kPitch;  // elements
   static constexpr int64_t kBytes = (kQuery + kStages * 2 * kTile) * 2;
@@ -74,7 +79,7 @@ __device__ void load_queries(const AttentionParams& p, const Place& place, int f
                              int group, T* shared) {
   constexpr int kPitch = Layout<kDim>::kPitch, kPieces = kDim / 8;
   bool aligned = reinterpret_cast<uint64_t>(p.q) % 16 == 0 && p.q_pitch % 8 == 0;
-  for (int i = threadIdx.x; i < kRows * kPieces; i += kThreads) {
+  for (int i = threadIdx.x; i < Layout<kDim>::kRows * kPieces; i += Layout<kDim>::kThreads) {
     int row = i / kPieces, column = i % kPieces * 8;
     int token = row / group, head = row % group;
     uint4 value = make_uint4(0, 0, 0, 0);
@@ -98,9 +103,9 @@ __device__ void load_queries(const AttentionParams& p, const Place& place, int f
 template <class T, int kDim>
 __device__ void copy_tile(const AttentionParams& p, int seq, int kv_head, int first, int end,
                           T* shared) {
-  constexpr int kPitch = Layout<kDim>::kPitch, kPieces = kDim / 8;
+  constexpr int kPitch = Layout<kDim>::kPitch, kPieces = kDim / 8, kKeys = Layout<kDim>::kKeys;
 #pragma unroll
-  for (int i = threadIdx.x; i < kKeys * kPieces; i += kThreads) {
+  for (int i = threadIdx.x; i < kKeys * kPieces; i += Layout<kDim>::kThreads) {
     int row = i / kPieces, column = i % kPieces * 8;
     bool inside = first + row < end;
     int64_t offset = inside ? device::row_offset(p, seq, kv_head, first + row) : 0;
@@ -115,14 +120,15 @@ __device__ void copy_tile(const AttentionParams& p, int seq, int kv_head, int fi
 // rows g and g + 8; `limits` are their last visible positions.
 template <class T, int kDim, class Score>
 struct Tile {
-  static constexpr int kPitch = Layout<kDim>::kPitch;
+  static constexpr int kPitch = Layout<kDim>::kPitch, kKeys = Layout<kDim>::kKeys;
   float out[kDim / 8][4] = {};
   float largest[2] = {-INFINITY, -INFINITY}, sum[2] = {0.0f, 0.0f};
-  int limits[2], firsts[2];
+  int limits[2];
 
   // One tile of positions from `first` on. `whole`: every row sees all of them.
   __device__ __forceinline__ void add(uint32_t queries, uint32_t keys, uint32_t values, int first,
-                                      bool whole, const Score& score, int head) {
+                                      bool whole, const AttentionParams& p, const Score& score,
+                                      int head) {
     float scores[kKeys / 8][4] = {};
     int lane = threadIdx.x % kWarp;
     uint32_t query_at = queries + ((lane % 16) * kPitch + lane / 16 * 8) * 2;
@@ -139,7 +145,7 @@ struct Tile {
         device::mma_16x8x16<T>(scores[2 * n + 1], a, b[2], b[3]);
       }
     }
-    weigh(scores, first, whole, score, head);
+    weigh(scores, first, whole, p, score, head);
     uint32_t value_at = values + ((lane % 16) * kPitch + lane / 16 * 8) * 2;
 #pragma unroll
     for (int k = 0; k < kKeys / 16; ++k) {
@@ -165,7 +171,7 @@ struct Tile {
 
   // Scores become weights relative to the new maxima; sums are rescaled to those.
   __device__ __forceinline__ void weigh(float (&scores)[kKeys / 8][4], int first, bool whole,
-                                        const Score& score, int head) {
+                                        const AttentionParams& p, const Score& score, int head) {
     int t = threadIdx.x % 4;
     float top[2] = {largest[0], largest[1]};
 #pragma unroll
@@ -174,7 +180,10 @@ struct Tile {
       for (int i = 0; i < 4; ++i) {
         int position = first + n * 8 + t * 2 + i % 2;
         float value = score(scores[n][i], position, head);
-        if (!whole && (position > limits[i / 2] || position < firsts[i / 2])) value = -INFINITY;
+        int limit = limits[i / 2];
+        if (!whole && (position > limit || position < device::first_visible(p, limit))) {
+          value = -INFINITY;
+        }
         scores[n][i] = value;
         top[i / 2] = fmaxf(top[i / 2], value);
       }
@@ -207,16 +216,17 @@ struct Tile {
 };
 
 template <class T, int kDim, class Score>
-__global__ void __launch_bounds__(kThreads, 1)
+__global__ void __launch_bounds__(Layout<kDim>::kThreads, Layout<kDim>::kBlocks)
     paged_attention_flash_kernel(AttentionParams p, Score score) {
   extern __shared__ __align__(16) unsigned char shared_bytes[];
   using Sizes = Layout<kDim>;
+  constexpr int kKeys = Sizes::kKeys;
   T* queries = reinterpret_cast<T*>(shared_bytes);
   T* tiles = queries + Sizes::kQuery;
   device::wait_for_previous();
   device::let_next_start();
 
-  int group = p.heads / p.kv_heads, tile_tokens = kRows / group;
+  int group = p.heads / p.kv_heads, tile_tokens = Sizes::kRows / group;
   // Late tiles see most positions, so they come first.
   Place place = find_tile(p, static_cast<int>(gridDim.x - 1 - blockIdx.x), tile_tokens);
   if (place.seq < 0) return;
@@ -232,7 +242,6 @@ __global__ void __launch_bounds__(kThreads, 1)
     // Rows behind the last token see as much as that one; they are not written.
     int token = min((warp * 16 + half * 8 + lane / 4) / group, place.tokens - 1);
     tile.limits[half] = place.first_position + token;
-    tile.firsts[half] = device::first_visible(p, tile.limits[half]);
   }
   int head = first_head + (warp * 16 + lane / 4) % group;  // of row g, for score hooks
 
@@ -250,7 +259,7 @@ __global__ void __launch_bounds__(kThreads, 1)
     __syncthreads();
     bool whole = first + kKeys - 1 <= place.first_position && first >= last_first;
     uint32_t keys = device::shared_address(tiles + stage * 2 * Sizes::kTile);
-    tile.add(query_rows, keys, keys + Sizes::kTile * 2, first, whole, score, head);
+    tile.add(query_rows, keys, keys + Sizes::kTile * 2, first, whole, p, score, head);
     __syncthreads();
   }
 
@@ -273,10 +282,10 @@ __global__ void __launch_bounds__(kThreads, 1)
 
 template <class T, int kDim>
 void launch_flash(const AttentionParams& p, cudaStream_t stream) {
-  int tile_tokens = kRows / (p.heads / p.kv_heads);
+  int tile_tokens = Layout<kDim>::kRows / (p.heads / p.kv_heads);
   // The most tiles these sizes can have: every sequence may end in a partial one.
   int64_t tiles = p.tokens / tile_tokens + std::min(p.tokens, p.seqs);
-  LaunchShape shape{dim3(static_cast<unsigned>(tiles), p.kv_heads), dim3(kThreads),
+  LaunchShape shape{dim3(static_cast<unsigned>(tiles), p.kv_heads), dim3(Layout<kDim>::kThreads),
                     Layout<kDim>::kBytes, true};
   auto with = [&](auto score) {
     auto kernel = paged_attention_flash_kernel<T, kDim, decltype(score)>;
@@ -308,7 +317,7 @@ bool fits_flash_attention(const AttentionParams& p, DType cache) {
   constexpr int kDims[] = {32, 64, 80, 96, 128};
   return cache == p.dtype && cache != DType::F32 && fits_split_attention(p, cache) &&
          std::find(std::begin(kDims), std::end(kDims), p.head_dim) != std::end(kDims) &&
-         p.heads / p.kv_heads <= kRows && p.out_pitch % 2 == 0 && p.kv_heads <= 65535;
+         p.heads / p.kv_heads <= Layout<32>::kRows && p.out_pitch % 2 == 0 && p.kv_heads <= 65535;
 }
 
 void run_flash_attention(const AttentionParams& p, cudaStream_t stream) {

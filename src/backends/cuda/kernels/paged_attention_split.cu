@@ -19,8 +19,7 @@ namespace {
 namespace cg = cooperative_groups;
 
 constexpr int kThreads = 256, kWarp = 32;
-constexpr int kOwn = 8;     // dims of a lane
-constexpr int kUnroll = 4;  // positions a lane has under way
+constexpr int kOwn = 8;  // dims of a lane
 constexpr int kMostSplits = 16;
 constexpr int kLeastPart = 64;  // positions that are worth a block
 
@@ -115,10 +114,12 @@ __device__ void merge_blocks(Merge<kLanes, kHeads>& merge, const AttentionParams
 }
 
 template <class T, int kLanes, int kHeads, class Score>
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kThreads, 2)
     paged_attention_split_kernel(AttentionParams p, Score score, int splits) {
   using MergeSpace = Merge<kLanes, kHeads>;
   constexpr int kGroups = MergeSpace::kGroups;
+  // Positions a lane has under way.
+  constexpr int kUnroll = kHeads > 1 ? 2 : sizeof(T) > 2 ? 4 : 8;
   __shared__ MergeSpace merge;
   device::wait_for_previous();
   device::let_next_start();
