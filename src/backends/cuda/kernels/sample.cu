@@ -14,6 +14,10 @@ namespace {
 
 using device::Any;
 
+// Loads under way at once; more of a type known at run time do not fit the registers.
+template <class T>
+inline constexpr int kDepth = std::is_same_v<T, Any> ? 4 : 16;
+
 template <class T>
 struct Column {
   const T* data;
@@ -21,8 +25,9 @@ struct Column {
   __device__ T operator[](int64_t row) const { return data[row * step]; }
 };
 
+template <class T>
 struct SampleParams {
-  Matrix<Any> logits;
+  Matrix<T> logits;
   int vocab;
   Column<float> temperature, top_p, penalty, uniform;
   Column<int32_t> top_k, history, history_offsets;
@@ -33,30 +38,35 @@ struct SampleParams {
   int64_t ids_step;
   float* logprobs;
   int64_t logprobs_step;
+
+  __device__ float given(int64_t row_offset, int id) const {
+    float value[1];
+    logits.load(row_offset, id, value);
+    return value[0];
+  }
 };
 
 // Writes the row's logits after penalties and bans; returns the largest given one. A NaN is never
 // drawn. A token of history is changed from its given logit, so that it counts once.
-__device__ float process_logits(const SampleParams& p, int64_t row, int64_t row_offset,
+template <class T>
+__device__ float process_logits(const SampleParams<T>& p, int64_t row, int64_t row_offset,
                                 float* processed, float* scratch) {
   float largest = -INFINITY;
-  for (int id = threadIdx.x; id < p.vocab; id += blockDim.x) {
-    float given[1];
-    p.logits.load(row_offset, id, given);
-    bool is_nan = given[0] != given[0];
-    processed[id] = is_nan ? -INFINITY : given[0];
-    if (given[0] > largest) largest = given[0];
-  }
+  device::for_each_token<kDepth<T>>(
+      p.vocab, [&](int id) { return p.given(row_offset, id); },
+      [&](int id, float given) {
+        processed[id] = given != given ? -INFINITY : given;
+        if (given > largest) largest = given;
+      });
   __syncthreads();
   float penalty = p.penalty[row];
   int end = p.history_offsets[row + 1];
   for (int i = p.history_offsets[row] + static_cast<int>(threadIdx.x); i < end; i += blockDim.x) {
     int id = p.history[i];
     if (id < 0 || id >= p.vocab) continue;
-    float given[1];
-    p.logits.load(row_offset, id, given);
-    if (given[0] != given[0]) continue;
-    processed[id] = given[0] > 0 ? given[0] / penalty : given[0] * penalty;
+    float given = p.given(row_offset, id);
+    if (given != given) continue;
+    processed[id] = given > 0 ? given / penalty : given * penalty;
   }
   __syncthreads();
   for (int64_t i = threadIdx.x; i < p.banned_count; i += blockDim.x) {
@@ -71,16 +81,17 @@ struct Best {
   float exponentials;  // sum of exp(given - largest given)
 };
 
-__device__ Best find_best(const SampleParams& p, int64_t row_offset, const float* processed,
+template <class T>
+__device__ Best find_best(const SampleParams<T>& p, int64_t row_offset, const float* processed,
                           float largest, float* scratch, device::SelectMemory& memory) {
   Best best{0, 0};
-  for (int id = threadIdx.x; id < p.vocab; id += blockDim.x) {
-    float given[1];
-    p.logits.load(row_offset, id, given);
-    best.exponentials += expf(given[0] - largest);
-    device::Rank rank = device::rank_of(processed[id], id);
-    if (rank > best.rank) best.rank = rank;
-  }
+  device::for_each_token<kDepth<T> / 2>(
+      p.vocab, [&](int id) { return make_float2(p.given(row_offset, id), processed[id]); },
+      [&](int id, float2 logit) {
+        best.exponentials += expf(logit.x - largest);
+        device::Rank rank = device::rank_of(logit.y, id);
+        if (rank > best.rank) best.rank = rank;
+      });
   best.rank = device::block_reduce(best.rank, memory.scratch, device::Max());
   best.exponentials = device::block_reduce(best.exponentials, scratch, device::Sum());
   return best;
@@ -94,7 +105,8 @@ __device__ device::Weight share(double part, device::Weight sum) {
 }
 
 // The token drawn from a row whose likeliest is `largest`, a finite logit.
-__device__ int draw_token(const SampleParams& p, int64_t row, const float* logits, float largest,
+template <class T>
+__device__ int draw_token(const SampleParams<T>& p, int64_t row, const float* logits, float largest,
                           device::SelectMemory& memory) {
   using device::Rank, device::Weight;
   device::Softmax softmax{largest, p.temperature[row]};
@@ -103,8 +115,8 @@ __device__ int draw_token(const SampleParams& p, int64_t row, const float* logit
   int want = k <= device::kBins ? k : device::kBins / 2;
   Rank lowest_candidate = 0;
   if (p.vocab > device::kBins) {
-    lowest_candidate =
-        device::select_rank(logits, p.vocab, 0, want, device::kBins, device::CountOne(), memory);
+    lowest_candidate = device::select_rank(logits, p.vocab, 0, device::AllTokens(), 0, want,
+                                           device::kBins, device::CountOne(), memory);
   }
   int count = device::sort_candidates(logits, p.vocab, lowest_candidate, memory);
   int kept = count < k ? count : k;
@@ -116,7 +128,8 @@ __device__ int draw_token(const SampleParams& p, int64_t row, const float* logit
   if (searches_row) {
     // The bins overwrite the sums: they are made again where the candidates turn out to be enough.
     if (k < p.vocab) {
-      lowest = device::select_rank(logits, p.vocab, 0, k, k, device::CountOne(), memory);
+      lowest = device::select_rank(logits, p.vocab, 0, device::AllTokens(), 0, k, k,
+                                   device::CountOne(), memory);
     }
     sum = device::total_weight(logits, p.vocab, lowest, softmax, memory);
     device::sum_candidates(kept, softmax, memory);
@@ -130,7 +143,7 @@ __device__ int draw_token(const SampleParams& p, int64_t row, const float* logit
     if (need <= in_candidates) {
       sum = memory.sums[device::find_candidate(need, memory)];
     } else {
-      lowest = device::select_rank(logits, p.vocab, lowest, need, 0, softmax, memory);
+      lowest = device::select_weight(logits, p.vocab, lowest, need, softmax, memory);
       sum = device::total_weight(logits, p.vocab, lowest, softmax, memory);
       device::sum_candidates(kept, softmax, memory);
     }
@@ -142,10 +155,11 @@ __device__ int draw_token(const SampleParams& p, int64_t row, const float* logit
   if (need <= in_candidates) {
     return device::id_of(memory.ranks[device::find_candidate(need, memory)]);
   }
-  return device::id_of(device::select_rank(logits, p.vocab, lowest, need, 0, softmax, memory));
+  return device::id_of(device::select_weight(logits, p.vocab, lowest, need, softmax, memory));
 }
 
-__global__ void __launch_bounds__(device::kSelectThreads) sample_kernel(SampleParams p) {
+template <class T>
+__global__ void __launch_bounds__(device::kSelectThreads) sample_kernel(SampleParams<T> p) {
   __shared__ device::SelectMemory memory;
   __shared__ float scratch[device::kWarp];
   device::wait_for_previous();
@@ -160,10 +174,9 @@ __global__ void __launch_bounds__(device::kSelectThreads) sample_kernel(SamplePa
     id = draw_token(p, row, processed, largest, memory);
   }
   if (threadIdx.x == 0) {
-    float given[1];
-    p.logits.load(row_offset, id, given);
+    float given = p.given(row_offset, id);
     p.ids[row * p.ids_step] = id;
-    p.logprobs[row * p.logprobs_step] = given[0] - largest_given - logf(best.exponentials);
+    p.logprobs[row * p.logprobs_step] = given - largest_given - logf(best.exponentials);
   }
 }
 
@@ -189,30 +202,39 @@ Column<T> column(const TensorView& view) {
   return {view.as<const T>(), view.strides[0]};
 }
 
-void run(const ops::RunArgs& args) {
+template <class T>
+void start(const ops::RunArgs& args) {
   const TensorView &logits = args.inputs[0], &ids = args.outputs[0], &logprobs = args.outputs[1];
   TensorView banned = input_or_none(args, 8);
-  SampleParams params{.logits = matrix_of<Any>(logits),
-                      .vocab = static_cast<int>(logits.extents[1]),
-                      .temperature = column<float>(args.inputs[1]),
-                      .top_p = column<float>(args.inputs[3]),
-                      .penalty = column<float>(args.inputs[4]),
-                      .uniform = column<float>(args.inputs[5]),
-                      .top_k = column<int32_t>(args.inputs[2]),
-                      .history = column<int32_t>(args.inputs[6]),
-                      .history_offsets = column<int32_t>(args.inputs[7]),
-                      .banned = banned.as<const int32_t>(),
-                      .banned_row = banned.defined() ? banned.strides[0] : 0,
-                      .banned_step = banned.defined() ? banned.strides[1] : 0,
-                      .banned_count = banned.defined() ? banned.extents[1] : 0,
-                      .processed = reinterpret_cast<float*>(args.workspace.data()),
-                      .ids = ids.as<int32_t>(),
-                      .ids_step = ids.strides[0],
-                      .logprobs = logprobs.as<float>(),
-                      .logprobs_step = logprobs.strides[0]};
+  SampleParams<T> params{.logits = matrix_of<T>(logits),
+                         .vocab = static_cast<int>(logits.extents[1]),
+                         .temperature = column<float>(args.inputs[1]),
+                         .top_p = column<float>(args.inputs[3]),
+                         .penalty = column<float>(args.inputs[4]),
+                         .uniform = column<float>(args.inputs[5]),
+                         .top_k = column<int32_t>(args.inputs[2]),
+                         .history = column<int32_t>(args.inputs[6]),
+                         .history_offsets = column<int32_t>(args.inputs[7]),
+                         .banned = banned.as<const int32_t>(),
+                         .banned_row = banned.defined() ? banned.strides[0] : 0,
+                         .banned_step = banned.defined() ? banned.strides[1] : 0,
+                         .banned_count = banned.defined() ? banned.extents[1] : 0,
+                         .processed = reinterpret_cast<float*>(args.workspace.data()),
+                         .ids = ids.as<int32_t>(),
+                         .ids_step = ids.strides[0],
+                         .logprobs = logprobs.as<float>(),
+                         .logprobs_step = logprobs.strides[0]};
   LaunchShape shape{dim3(static_cast<unsigned>(logits.extents[0])), dim3(device::kSelectThreads), 0,
                     true};
-  launch(sample_kernel, kSample.name, shape, stream_of(args), params);
+  launch(sample_kernel<T>, kSample.name, shape, stream_of(args), params);
+}
+
+void run(const ops::RunArgs& args) {
+  if (args.inputs[0].dtype == DType::F32) {
+    start<float>(args);
+  } else {
+    start<Any>(args);
+  }
 }
 
 }  // namespace

@@ -77,37 +77,78 @@ struct Softmax {
   }
 };
 
-// The largest rank r with weight(tokens of rank >= r) >= need; or, sooner, one where that weight is
-// at most `enough`. Tokens below `lowest` do not count. There is such a rank. Digit by digit: a
-// histogram of the tokens that agree with the digits found so far.
-template <class WeightOf>
-__device__ Rank select_rank(const float* logits, int vocab, Rank lowest, Weight need, Weight enough,
-                            const WeightOf& weight_of, SelectMemory& memory) {
+// Calls visit(id, load(id)) for every token, each thread for its share; kDepth loads are under way
+// at once, since one block a row is bound by their latency.
+template <int kDepth, class Load, class Visit>
+__device__ __forceinline__ void for_each_token(int vocab, Load load, Visit visit) {
+  using Value = decltype(load(0));
+  for (int first = threadIdx.x; first < vocab; first += kSelectThreads * kDepth) {
+    Value values[kDepth];
+#pragma unroll
+    for (int d = 0; d < kDepth; ++d) {
+      int id = first + d * kSelectThreads;
+      if (id < vocab) values[d] = load(id);
+    }
+#pragma unroll
+    for (int d = 0; d < kDepth; ++d) {
+      int id = first + d * kSelectThreads;
+      if (id < vocab) visit(id, values[d]);
+    }
+  }
+}
+template <class Visit>
+__device__ __forceinline__ void for_each_logit(const float* logits, int vocab, Visit visit) {
+  for_each_token<16>(
+      vocab, [&](int id) { return logits[id]; }, visit);
+}
+
+template <class Bin>
+__device__ __forceinline__ void clear_bins(Bin* bins) {
+  for (int i = threadIdx.x; i < kBins; i += kSelectThreads) bins[i] = 0;
+  __syncthreads();
+}
+
+// Finds the bin where the sum, from the highest bin down and on top of `above`, reaches `need`:
+// memory.bin, and memory.before without it. memory.count: whether it is at most `enough` with it.
+template <class Bin>
+__device__ __forceinline__ void find_bin(const Bin* bins, Weight above, Weight need, Weight enough,
+                                         SelectMemory& memory) {
+  __syncthreads();
+  int high = kBins - 1 - 2 * static_cast<int>(threadIdx.x);  // two bins a thread
+  Weight first = bins[high], second = bins[high - 1], all = 0;
+  Weight reached = above + block_scan(first + second, memory.scratch, all);
+  Weight before = reached - first - second;
+  if (before < need && reached >= need) {
+    bool in_first = before + first >= need;
+    memory.bin = in_first ? high : high - 1;
+    memory.before = in_first ? before : before + first;
+    memory.count = (in_first ? before + first : reached) <= enough;
+  }
+  __syncthreads();
+}
+
+struct AllTokens {
+  __device__ bool operator()(float) const { return true; }
+};
+
+// Of the tokens with takes(logit) and rank >= lowest: the largest rank r where the weight of those
+// of rank >= r, on top of `above`, is at least `need`; or, sooner, one where it is at most
+// `enough`. There is such a rank. Digit by digit: a histogram of the tokens that agree with the
+// digits found.
+template <class WeightOf, class Takes>
+__device__ Rank select_rank(const float* logits, int vocab, Rank lowest, const Takes& takes,
+                            Weight above, Weight need, Weight enough, const WeightOf& weight_of,
+                            SelectMemory& memory) {
   auto* bins = WeightOf::bins(memory);
   Rank prefix = 0;
-  Weight above = 0;  // of tokens over the prefix
   for (int shift = kRankBits - kDigitBits;; shift -= kDigitBits) {
-    for (int i = threadIdx.x; i < kBins; i += kSelectThreads) bins[i] = 0;
-    __syncthreads();
-    for (int id = threadIdx.x; id < vocab; id += kSelectThreads) {
-      float logit = logits[id];
+    clear_bins(bins);
+    for_each_logit(logits, vocab, [&](int id, float logit) {
       Rank rank = rank_of(logit, id);
-      if (rank < lowest || rank >> (shift + kDigitBits) != prefix) continue;
+      if (rank < lowest || rank >> (shift + kDigitBits) != prefix || !takes(logit)) return;
       atomicAdd(&bins[(rank >> shift) & (kBins - 1)], weight_of(logit));
-    }
-    __syncthreads();
-    // Highest bins first, two a thread.
-    int high = kBins - 1 - 2 * static_cast<int>(threadIdx.x);
-    Weight first = bins[high], second = bins[high - 1], all = 0;
-    Weight reached = above + block_scan(first + second, memory.scratch, all);
-    Weight before = reached - first - second;
-    if (before < need && reached >= need) {
-      bool in_first = before + first >= need;
-      memory.bin = in_first ? high : high - 1;
-      memory.before = in_first ? before : before + first;
-      memory.count = before + first >= need ? before + first <= enough : reached <= enough;
-    }
-    __syncthreads();
+    });
+    find_bin(bins, above, need, enough, memory);
     prefix = (prefix << kDigitBits) | static_cast<unsigned>(memory.bin);
     above = memory.before;
     bool done = memory.count != 0 || shift == 0;
@@ -116,13 +157,39 @@ __device__ Rank select_rank(const float* logits, int vocab, Rank lowest, Weight 
   }
 }
 
+// The largest rank r >= lowest with weight(tokens of rank >= r) >= need. The first histogram is
+// linear in the logit, down to where weights are 0: by digits of a float nearly all tokens of a row
+// would share a few bins, and additions of 64 bits to one bin wait for each other.
+__device__ __forceinline__ Rank select_weight(const float* logits, int vocab, Rank lowest,
+                                              Weight need, const Softmax& weight_of,
+                                              SelectMemory& memory) {
+  // exp(-28.5) is below half of 2^-40.
+  constexpr float kBinsAnExponent = kBins / 28.5f;
+  auto bin_of = [&](float logit) {
+    float depth = (weight_of.largest - logit) / weight_of.temperature * kBinsAnExponent;
+    return depth < kBins - 1 ? kBins - 1 - static_cast<int>(depth) : 0;
+  };
+  clear_bins(memory.weighted);
+  for_each_logit(logits, vocab, [&](int id, float logit) {
+    Weight weight = rank_of(logit, id) < lowest ? 0 : weight_of(logit);
+    if (weight > 0) atomicAdd(&memory.weighted[bin_of(logit)], weight);
+  });
+  find_bin(memory.weighted, 0, need, 0, memory);
+  int bin = memory.bin;
+  Weight above = memory.before;
+  __syncthreads();
+  return select_rank(
+      logits, vocab, lowest, [&](float logit) { return bin_of(logit) == bin; }, above, need, 0,
+      weight_of, memory);
+}
+
 // The weight of all tokens of rank >= lowest.
 __device__ __forceinline__ Weight total_weight(const float* logits, int vocab, Rank lowest,
                                                const Softmax& weight_of, SelectMemory& memory) {
   Weight sum = 0;
-  for (int id = threadIdx.x; id < vocab; id += kSelectThreads) {
-    if (rank_of(logits[id], id) >= lowest) sum += weight_of(logits[id]);
-  }
+  for_each_logit(logits, vocab, [&](int id, float logit) {
+    if (rank_of(logit, id) >= lowest) sum += weight_of(logit);
+  });
   return block_reduce(sum, memory.scratch, Sum());
 }
 
@@ -134,10 +201,10 @@ __device__ __forceinline__ int sort_candidates(const float* logits, int vocab, R
   for (int i = threadIdx.x; i < kBins; i += kSelectThreads) memory.ranks[i] = 0;
   __syncthreads();
   // In any order: the sort makes it one.
-  for (int id = threadIdx.x; id < vocab; id += kSelectThreads) {
-    Rank rank = rank_of(logits[id], id);
+  for_each_logit(logits, vocab, [&](int id, float logit) {
+    Rank rank = rank_of(logit, id);
     if (rank >= lowest) memory.ranks[atomicAdd(&memory.count, 1)] = rank;
-  }
+  });
   __syncthreads();
   int count = memory.count, size = 2;
   while (size < count) size *= 2;
