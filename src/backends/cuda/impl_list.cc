@@ -4,24 +4,12 @@ namespace tenon::cuda {
 
 ops::ImplementationList implementations() {
   static constexpr const ops::Implementation* kList[] = {
-      &kCast,
-      &kRmsNorm,
-      &kLayerNorm,
-      &kGlu,
-      &kUnary,
-      &kBinary,
-      &kEmbedding,
-      &kGatherRows,
-      &kRope,
-      &kKvAppend,
-      &kRopeKvAppend,
-      &kSlice,
-      &kSample,
-      &kLinearGemv,
-      &kLinearCublasLt,
-      &kLinearSimple,
-      &kPagedAttention,
-      &kPagedAttentionSimple,
+      &kCast,         &kRmsNorm,        &kLayerNorm,
+      &kGlu,          &kUnary,          &kBinary,
+      &kEmbedding,    &kGatherRows,     &kRope,
+      &kKvAppend,     &kRopeKvAppend,   &kSlice,
+      &kSample,       &kLinearGemv,     &kLinearCublasLt,
+      &kLinearSimple, &kPagedAttention, &kPagedAttentionSimple,
   };
   return kList;
 }
