@@ -4,12 +4,26 @@ namespace tenon::cuda {
 
 ops::ImplementationList implementations() {
   static constexpr const ops::Implementation* kList[] = {
-      &kCast,         &kRmsNorm,        &kLayerNorm,
-      &kGlu,          &kUnary,          &kBinary,
-      &kEmbedding,    &kGatherRows,     &kRope,
-      &kKvAppend,     &kRopeKvAppend,   &kSlice,
-      &kSample,       &kLinearGemv,     &kLinearCublasLt,
-      &kLinearSimple, &kPagedAttention, &kPagedAttentionSimple,
+      // clang-format off: one line an entry
+      &kCast,
+      &kRmsNorm,
+      &kLayerNorm,
+      &kGlu,
+      &kUnary,
+      &kBinary,
+      &kEmbedding,
+      &kGatherRows,
+      &kRope,
+      &kKvAppend,
+      &kRopeKvAppend,
+      &kSlice,
+      &kSample,
+      &kLinearGemv,
+      &kLinearCublasLt,
+      &kLinearSimple,
+      &kPagedAttention,
+      &kPagedAttentionSimple,
+      // clang-format on
   };
   return kList;
 }
