@@ -4,7 +4,8 @@ namespace tenon::cuda {
 
 ops::ImplementationList implementations() {
   static constexpr const ops::Implementation* kList[] = {
-      // clang-format off: one line an entry
+      // One line an entry.
+      // clang-format off
       &kCast,
       &kRmsNorm,
       &kLayerNorm,
