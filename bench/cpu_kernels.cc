@@ -163,7 +163,8 @@ int main(int argc, char** argv) {
     int64_t elements = bench::kRotatedBytes * 8 / dtype_bits(dtype);
     Tensor weights = bench::make_random(dtype, {elements}, 1);
     for (bench::Shape shape : {bench::Shape{4096, 4096}, {11008, 4096}, {2048, 5632}}) {
-      for (int64_t m : {1, 2, 4, 8, 16, 32, 64, 128, 512}) bench::run_shape(dtype, shape, m, weights, filter);
+      for (int64_t m : {1, 2, 4, 8, 16, 32, 64, 128, 512})
+        bench::run_shape(dtype, shape, m, weights, filter);
     }
   }
 }
