@@ -1,0 +1,94 @@
+// Shapes that cross the kernels' blocks: of k, of columns, of rows, and the change from streaming
+// to tiles. Types, forms and small odd shapes are the conformance suite's.
+#include "ops/linear.h"
+
+#include <gtest/gtest.h>
+
+#include "backends/cpu/test_kernels.h"
+
+namespace tenon::cpu {
+namespace {
+
+struct LinearShape {
+  int64_t m, n, k;
+};
+
+class LinearBlocks : public testing::TestWithParam<LinearShape> {};
+
+// A sum of k products in f32 is off by at most k half ulps of the sum of magnitudes; vectors of
+// partial sums make that far smaller. pairs of bf16 are exact products.
+void expect_near(const std::vector<double>& x, const std::vector<double>& w,
+                 const std::vector<double>& y, const LinearShape& shape, const std::string& name) {
+  for (int64_t i = 0; i < shape.m; ++i) {
+    for (int64_t j = 0; j < shape.n; ++j) {
+      double sum = 0, magnitude = 0;
+      for (int64_t k = 0; k < shape.k; ++k) {
+        double product = x[i * shape.k + k] * w[j * shape.k + k];
+        sum += product;
+        magnitude += std::fabs(product);
+      }
+      double allowed = static_cast<double>(shape.k) / 16 * 6e-8 * magnitude + 1e-6;
+      ASSERT_NEAR(y[i * shape.n + j], sum, allowed) << name << " at " << i << ", " << j;
+    }
+  }
+}
+
+TEST_P(LinearBlocks, EveryTypeOfWeight) {
+  LinearShape shape = GetParam();
+  ops::Attributes attributes = ops::to_attributes(ops::Linear{.activation = "", .dtype = "f32"});
+  for (DType x_type : {DType::F32, DType::BF16}) {
+    for (DType w_type : {DType::F32, DType::BF16, DType::F16}) {
+      Tensor x = make_random(x_type, {shape.m, shape.k}, 1);
+      Tensor w = make_random(w_type, {shape.n, shape.k}, 2);
+      Tensor y = Tensor::make(DType::F32, {shape.m, shape.n});
+      auto check = [&](const std::string& name) {
+        expect_near(values_of(x), values_of(w), values_of(y), shape, name);
+        std::fill_n(y.as<float>(), y.count(), std::nanf(""));
+      };
+      int ran = run_all("linear", attributes, {x, w, {}, {}}, {y}, check);
+      if (cpu_supports(Isa::Avx2).ok) {
+        EXPECT_GE(ran, 1);
+      }
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(All, LinearBlocks,
+                         testing::Values(LinearShape{1, 131, 4099}, LinearShape{3, 50, 2049},
+                                         LinearShape{7, 49, 4160}, LinearShape{13, 97, 513},
+                                         LinearShape{24, 60, 1031}, LinearShape{25, 65, 1025},
+                                         LinearShape{40, 130, 2500}, LinearShape{257, 33, 530}),
+                         [](const auto& test) {
+                           return std::to_string(test.param.m) + "x" +
+                                  std::to_string(test.param.n) + "x" + std::to_string(test.param.k);
+                         });
+
+TEST(Linear, ActivationComesBetweenBiasAndResidual) {
+  ops::Attributes attributes = ops::to_attributes(ops::Linear{.activation = "relu", .dtype = ""});
+  for (int64_t m : {1, 30}) {
+    Tensor x = make_random(DType::F32, {m, 40}, 3), w = make_random(DType::F32, {70, 40}, 4);
+    Tensor bias = make_random(DType::BF16, {70}, 5), residual = make_random(DType::F32, {m, 70}, 6);
+    Tensor y = Tensor::make(DType::F32, {m, 70});
+    auto check = [&](const std::string& name) {
+      for (int64_t i = 0; i < m * 70; ++i) {
+        double sum = values_of(bias)[i % 70];
+        for (int64_t k = 0; k < 40; ++k) {
+          sum += double{x.as<float>()[i / 70 * 40 + k]} * w.as<float>()[i % 70 * 40 + k];
+        }
+        double expected = std::max(sum, 0.0) + residual.as<float>()[i];
+        ASSERT_NEAR(y.as<float>()[i], expected, 1e-5) << name;
+      }
+    };
+    run_all("linear", attributes, {x, w, bias, residual}, {y}, check);
+  }
+}
+
+TEST(Linear, RefusesOtherTypes) {
+  ops::Attributes attributes = ops::to_attributes(ops::Linear{});
+  Tensor x = Tensor::make(DType::F64, {2, 8}), w = make_random(DType::F32, {4, 8}, 1);
+  Tensor y = Tensor::make(DType::F64, {2, 4});
+  EXPECT_EQ(run_all("linear", attributes, {x, w, {}, {}}, {y}, [](const std::string&) {}), 0);
+}
+
+}  // namespace
+}  // namespace tenon::cpu
