@@ -97,9 +97,9 @@ void bench_gemv_shapes(Gpu& gpu, const Ceilings& ceilings) {
     Weights weights(gpu, DType::BF16, shape);
     DeviceTensor x = DeviceTensor::random(gpu, DType::BF16, {1, shape.in}, 7);
     DeviceTensor y(gpu, DType::BF16, {1, shape.out});
-    for (auto [warps, depth] : {std::pair{4, 8}, {8, 8}, {8, 4}, {16, 8}}) {
-      std::printf("%-17s %5ldx%-5ld %d warps, depth %2d:", shape.model,
-                  static_cast<long>(shape.out), static_cast<long>(shape.in), warps, depth);
+    for (auto [warps, slots] : {std::pair{4, 4}, {8, 4}, {16, 3}}) {
+      std::printf("%-17s %5ldx%-5ld %d warps, %d slots:", shape.model, static_cast<long>(shape.out),
+                  static_cast<long>(shape.in), warps, slots);
       for (int blocks : {1, 2, 3, 4, 5, 6, 8}) {
         if (blocks * warps > 40) continue;
         double seconds = median_seconds(gpu, static_cast<int>(weights.all.size()), [&] {
@@ -110,7 +110,7 @@ void bench_gemv_shapes(Gpu& gpu, const Ceilings& ceilings) {
             call.y = {y.view().data, DType::BF16, shape.out};
             call.m = 1, call.n = static_cast<int>(shape.out), call.k = static_cast<int>(shape.in);
             call.stream = gpu.native();
-            cuda::run_gemv(call, {warps, depth, blocks});
+            cuda::run_gemv(call, {warps, slots, blocks});
           }
         });
         double share = static_cast<double>(weights.all[0].view().bytes()) / ceilings.read / seconds;

@@ -55,11 +55,14 @@ void run_linear_simple(const LinearCall& call);
 // sums may be y itself: linear_epilogue.cu.
 void run_linear_epilogue(const LinearCall& call, const float* sums, int64_t sums_pitch);
 
+// Whether linear_cublaslt.cc has its library.
+bool has_cublaslt();
+
 // How linear_gemv.cu divides the work; the benchmark tries others.
 struct GemvShape {
-  int warps = 4;         // that share the columns of a row
-  int depth = 8;         // 16-byte loads a lane has under way
-  int blocks_of_sm = 6;  // at most so many run on a multiprocessor
+  int warps = 8;         // that share the columns of a row
+  int slots = 4;         // chunks of 2 KB a warp holds; one fewer are under way
+  int blocks_of_sm = 3;  // at most so many run on a multiprocessor
 };
 // Whether these addresses can go through the GEMV; m is at most kGemvRows.
 inline constexpr int kGemvRows = 16;

@@ -173,11 +173,6 @@ Library* library(std::string& why) {
   return only;
 }
 
-// Row distance of sums that do not go into y directly.
-int64_t padded(int64_t n) {
-  return round_up(n, 8);
-}
-
 // Whether the whole op is one product of cuBLASLt.
 bool is_one_product(bool activates, const DType* bias, const DType* residual, DType y) {
   return !activates && (!bias || *bias == y) && (!residual || *residual == y);
@@ -197,21 +192,16 @@ ops::Support supports(const ops::OpDesc& desc) {
 int64_t workspace_bytes(const ops::OpDesc& desc) {
   int64_t n = desc.inputs[1].extents[0], sums = 0;
   if (desc.outputs[0].dtype != DType::F32 || n % 8 != 0) {
-    sums = checked_mul<int64_t>(checked_mul(linear_rows(desc), padded(n), "sums"), 4, "sums");
+    sums = checked_mul<int64_t>(checked_mul(linear_rows(desc), n, "sums"), 4, "sums");
   }
   return kLibraryWorkspace + sums + kAlignment;
 }
 
-void run(const ops::RunArgs& args) {
-  LinearCall call = linear_call(args);
-  if (call.m == 0 || call.n == 0) return;
-  std::string why;
-  Library* lt = library(why);
+// False where cuBLASLt cannot do it.
+bool run_product(const LinearCall& call, Library& lt) {
   auto address = reinterpret_cast<uintptr_t>(call.workspace.data());
   auto* workspace =
       reinterpret_cast<std::byte*>(round_up(static_cast<int64_t>(address), kAlignment));
-  if (!lt || call.k == 0) return run_linear_simple(call);
-
   Product product{.x = call.x,
                   .weight = call.weight,
                   .c = call.y,
@@ -224,21 +214,52 @@ void run(const ops::RunArgs& args) {
                      call.residual.data ? &call.residual.dtype : nullptr, call.y.dtype) &&
       (call.y.dtype == call.x.dtype || call.y.dtype == DType::F32);
   // Rows of y that begin anywhere (50257 logits) make the product eight times slower; it goes into
-  // padded rows then. And with bias and residual at once it was wrong for such rows.
+  // rows of its own then. And with bias and residual at once it was wrong for such rows.
   one = one && call.y.is_aligned() && (!call.residual.data || call.residual.is_aligned());
   if (call.bias) one = one && call.x.is_aligned() && call.weight.is_aligned();
   if (one) {
     product.bias = call.bias;
     product.adds_c = call.residual.data != nullptr;
     if (product.adds_c) product.c = call.residual;
-  } else if (call.y.dtype != DType::F32 || call.n % 8 != 0) {
-    product.d = product.c = {workspace + kLibraryWorkspace, DType::F32, padded(call.n)};
+  } else if (call.y.dtype != DType::F32 || call.y.pitch % 8 != 0) {
+    product.d = product.c = {workspace + kLibraryWorkspace, DType::F32, call.n};
   }
-  if (!lt->multiply(product, workspace, call.stream)) return run_linear_simple(call);
+  if (!lt.multiply(product, workspace, call.stream)) return false;
   if (!one) run_linear_epilogue(call, static_cast<const float*>(product.d.data), product.d.pitch);
+  return true;
+}
+
+// Outputs [begin, end) of a call.
+LinearCall columns_of(LinearCall call, int begin, int end) {
+  auto bytes = [begin](DType dtype) { return int64_t{begin} * (dtype_bits(dtype) / 8); };
+  auto skip = [](void* data, int64_t count) { return static_cast<std::byte*>(data) + count; };
+  call.weight.data = skip(call.weight.data, bytes(call.weight.dtype) * call.weight.pitch);
+  call.y.data = skip(call.y.data, bytes(call.y.dtype));
+  if (call.bias) call.bias = static_cast<const std::byte*>(call.bias) + bytes(call.bias_dtype);
+  if (call.residual.data) call.residual.data = skip(call.residual.data, bytes(call.residual.dtype));
+  call.n = end - begin;
+  return call;
+}
+
+void run(const ops::RunArgs& args) {
+  LinearCall call = linear_call(args);
+  if (call.m == 0 || call.n == 0) return;
+  std::string why;
+  Library* lt = library(why);
+  // cuBLASLt's fast kernels want a multiple of 8 outputs; the last few are made apart.
+  int most = call.n / 8 * 8;
+  if (!lt || call.k == 0 || most == 0 || !run_product(columns_of(call, 0, most), *lt)) {
+    return run_linear_simple(call);
+  }
+  if (most < call.n) run_linear_simple(columns_of(call, most, call.n));
 }
 
 }  // namespace
+
+bool has_cublaslt() {
+  std::string why;
+  return library(why) != nullptr;
+}
 
 const ops::Implementation kLinearCublasLt = {.name = "linear_cublaslt__any",
                                              .op = ops::Linear::kName,

@@ -9,22 +9,22 @@
 #include "ops/linear.h"
 
 // Few rows of x: time is the reading of the weight, once. A block makes 8 outputs at a time; its
-// warps share the columns of those 8 weight rows and go through them in chunks. A lane keeps
-// kDepth loads of 16 bytes under way: a load is issued again as soon as its register was used, also
-// across the border to the block's next 8 rows, so that the stream does not stop there.
+// warps share the columns of those 8 weight rows and go through them in chunks. Chunks are copied
+// into a ring of shared memory that every lane has for itself: it reads back what it copied, so the
+// stream needs no barrier, and it goes on across the border to the block's next 8 rows. Loads into
+// registers cannot do that: a warp has six counters to wait on, and with more loads under way a
+// wait for an old one is a wait for a young one too (measured: half the rate).
 //
 // Products run on the tensor cores: the weight is the [16, 8] operand (8 rows), x the [16, 16] one.
 // With plain multiply-adds 16 rows of x would be slower than the memory. Sums over k take k in any
 // order, so a lane's 16 bytes (8 neighbours of k) are the operands of two products as they are.
-//
-// x lies in shared memory. Read through L1 instead, every product waited for L2 at its turn: half
-// the rate.
 namespace tenon::cuda {
 namespace {
 
 constexpr int kRows = 8, kStep = 32;  // weight rows of a tile, columns of one load of a warp
+constexpr int kDepth = 4;             // loads of a chunk
 constexpr int kWarp = 32;
-constexpr int64_t kMostXBytes = 200 << 10;  // leaves room for the parts of 16 warps
+constexpr int64_t kMostXBytes = 144 << 10;  // 64 KB of ring and the sums fit beside it
 
 struct Params {
   const void *x, *weight;
@@ -33,24 +33,40 @@ struct Params {
   int tiles, chunks;  // of 8 rows; of a warp for one tile
 };
 
-// The weight's loads of one chunk.
-template <class T, int kWarps, int kDepth>
-struct Chunk {
-  const T* row;  // of this lane
-  int column;    // of this lane's first load
+// A lane's way through its tiles and chunks.
+template <int kWarps>
+struct Cursor {
+  int tile, chunk = 0;
 
-  __device__ Chunk(const Params& params, int tile, int chunk) {
-    int lane = threadIdx.x % kWarp, warp = threadIdx.x / kWarp;
-    // Rows behind the last are read as the last and not written.
-    int index = min(tile * kRows + lane / 4, params.n - 1);
-    row = static_cast<const T*>(params.weight) + index * params.weight_pitch;
-    column = (chunk * kWarps + warp) * kDepth * kStep + lane % 4 * 8;
+  __device__ void advance(const Params& params) {
+    if (++chunk < params.chunks) return;
+    chunk = 0;
+    tile += gridDim.x;
   }
-  __device__ uint4 load(int step, int k) const {
-    int at = column + step * kStep;
-    return at < k ? device::load_streamed(row + at) : make_uint4(0, 0, 0, 0);
+  // Of this lane's first load.
+  __device__ int column() const {
+    int lane = threadIdx.x % kWarp, warp = threadIdx.x / kWarp;
+    return (chunk * kWarps + warp) * kDepth * kStep + lane % 4 * 8;
   }
 };
+
+// Starts the copies of one chunk of the weight; nothing behind the last tile.
+template <class T, int kWarps>
+__device__ __forceinline__ void copy_chunk(const Params& params, const Cursor<kWarps>& cursor,
+                                           uint32_t slot) {
+  if (cursor.tile < params.tiles) {
+    // Rows behind the last are read as the last and not written.
+    int row = min(cursor.tile * kRows + static_cast<int>(threadIdx.x) % kWarp / 4, params.n - 1);
+    const T* from = static_cast<const T*>(params.weight) + row * params.weight_pitch;
+    int column = cursor.column();
+#pragma unroll
+    for (int i = 0; i < kDepth; ++i) {
+      int at = column + i * kStep;
+      device::copy_async(slot + i * kWarp * 16, from + (at < params.k ? at : 0), at < params.k);
+    }
+  }
+  device::commit_copies();
+}
 
 // Distance of rows of x in shared memory, in units of 16 bytes. Neighbour rows are 64 bytes apart
 // in the banks: the eight lanes of an access read two rows.
@@ -77,68 +93,70 @@ __device__ __forceinline__ uint4 load_x(const Params& params, const uint4* share
   return shared[row * x_pitch(params.k) + column / 8];
 }
 
-// kHalves: rows of x by eights.
-template <class T, int kHalves, int kWarps, int kDepth>
+// Sums of the warps, to be added: twice, so that one barrier a tile is enough.
+template <int kWarps, int kHalves>
+using Parts = float[2][kWarps][kHalves * 8][kRows];
+
+// kHalves: rows of x by eights. kSlots: chunks of a lane's ring.
+template <class T, int kHalves, int kWarps, int kSlots>
 __global__ void __launch_bounds__(kWarps* kWarp, 1)
     linear_gemv_kernel(Params params, device::Epilogue epilogue) {
-  // Twice, so that one barrier a tile is enough.
-  __shared__ float parts[2][kWarps][kHalves * 8][kRows];
-  extern __shared__ uint4 x_shared[];
-  using WeightChunk = Chunk<T, kWarps, kDepth>;
+  __shared__ Parts<kWarps, kHalves> parts;
+  extern __shared__ uint4 shared[];
   int lane = threadIdx.x % kWarp, warp = threadIdx.x / kWarp;
   int g = lane / 4, t = lane % 4;
+  uint4* ring = shared + warp * kSlots * kDepth * kWarp + lane;
+  uint4* x = shared + kWarps * kSlots * kDepth * kWarp;
+  uint32_t ring_address = device::shared_address(ring);
 
-  // The weight does not depend on the previous kernel: its first loads are under way before that
+  // The weight does not depend on the previous kernel: its first chunks are under way before that
   // one has ended.
-  int tile = blockIdx.x, chunk = 0;
-  uint4 weights[kDepth];
-  {
-    WeightChunk first(params, tile, 0);
+  Cursor<kWarps> ahead{static_cast<int>(blockIdx.x)}, at = ahead;
 #pragma unroll
-    for (int i = 0; i < kDepth; ++i) weights[i] = first.load(i, params.k);
+  for (int slot = 0; slot < kSlots - 1; ++slot) {
+    copy_chunk<T>(params, ahead, ring_address + slot * kDepth * kWarp * 16);
+    ahead.advance(params);
   }
   device::let_next_start();
   device::wait_for_previous();
-  stage_x<T>(params, x_shared);
+  stage_x<T>(params, x);
 
   float sums[4] = {};
-  int parity = 0;
-  while (tile < params.tiles) {
-    bool last = chunk + 1 == params.chunks;
-    int next_tile = last ? tile + static_cast<int>(gridDim.x) : tile;
-    int next_chunk = last ? 0 : chunk + 1;
-    int column = WeightChunk(params, tile, chunk).column;
-    WeightChunk next(params, next_tile, next_chunk);
-    int next_k = next_tile < params.tiles ? params.k : 0;
+  int parity = 0, slot = 0, free_slot = kSlots - 1;
+  for (; at.tile < params.tiles; at.advance(params)) {
+    device::wait_for_copies<kSlots - 2>();
+    copy_chunk<T>(params, ahead, ring_address + free_slot * kDepth * kWarp * 16);
+    ahead.advance(params);
+    int column = at.column();
 #pragma unroll
     for (int i = 0; i < kDepth; ++i) {
-      uint4 low = load_x(params, x_shared, g, column + i * kStep), high = make_uint4(0, 0, 0, 0);
-      if constexpr (kHalves > 1) high = load_x(params, x_shared, g + 8, column + i * kStep);
-      device::mma_16x8x16<T>(sums, {low.x, high.x, low.y, high.y}, weights[i].x, weights[i].y);
-      device::mma_16x8x16<T>(sums, {low.z, high.z, low.w, high.w}, weights[i].z, weights[i].w);
-      weights[i] = next.load(i, next_k);
+      uint4 weight = ring[(slot * kDepth + i) * kWarp];
+      uint4 low = load_x(params, x, g, column + i * kStep), high = make_uint4(0, 0, 0, 0);
+      if constexpr (kHalves > 1) high = load_x(params, x, g + 8, column + i * kStep);
+      device::mma_16x8x16<T>(sums, {low.x, high.x, low.y, high.y}, weight.x, weight.y);
+      device::mma_16x8x16<T>(sums, {low.z, high.z, low.w, high.w}, weight.z, weight.w);
     }
-    if (last) {
-      parts[parity][warp][g][2 * t] = sums[0];
-      parts[parity][warp][g][2 * t + 1] = sums[1];
-      if constexpr (kHalves > 1) {
-        parts[parity][warp][g + 8][2 * t] = sums[2];
-        parts[parity][warp][g + 8][2 * t + 1] = sums[3];
-      }
-      __syncthreads();
-      for (int i = threadIdx.x; i < params.m * kRows; i += kWarps * kWarp) {
-        int row = i / kRows, output = tile * kRows + i % kRows;
-        float sum = parts[parity][0][row][i % kRows];
-#pragma unroll
-        for (int part = 1; part < kWarps; ++part) sum += parts[parity][part][row][i % kRows];
-        if (output < params.n) epilogue.finish(row, output, sum);
-      }
-      parity ^= 1;
-#pragma unroll
-      for (float& sum : sums) sum = 0.0f;
+    free_slot = slot;
+    slot = slot + 1 == kSlots ? 0 : slot + 1;
+    if (at.chunk + 1 < params.chunks) continue;
+
+    parts[parity][warp][g][2 * t] = sums[0];
+    parts[parity][warp][g][2 * t + 1] = sums[1];
+    if constexpr (kHalves > 1) {
+      parts[parity][warp][g + 8][2 * t] = sums[2];
+      parts[parity][warp][g + 8][2 * t + 1] = sums[3];
     }
-    tile = next_tile;
-    chunk = next_chunk;
+    __syncthreads();
+    for (int i = threadIdx.x; i < params.m * kRows; i += kWarps * kWarp) {
+      int row = i / kRows, output = at.tile * kRows + i % kRows;
+      float sum = parts[parity][0][row][i % kRows];
+#pragma unroll
+      for (int part = 1; part < kWarps; ++part) sum += parts[parity][part][row][i % kRows];
+      if (output < params.n) epilogue.finish(row, output, sum);
+    }
+    parity ^= 1;
+#pragma unroll
+    for (float& sum : sums) sum = 0.0f;
   }
 }
 
@@ -158,7 +176,7 @@ int multiprocessors() {
   return count;
 }
 
-template <class T, int kHalves, int kWarps, int kDepth>
+template <class T, int kHalves, int kWarps, int kSlots>
 void launch_gemv(const LinearCall& call, int blocks_of_sm) {
   auto ceil_of = [](int a, int b) { return (a + b - 1) / b; };
   int tiles = ceil_of(call.n, kRows);
@@ -171,9 +189,9 @@ void launch_gemv(const LinearCall& call, int blocks_of_sm) {
                 call.k,
                 tiles,
                 ceil_of(call.k, kStep * kDepth * kWarps)};
-  auto kernel = linear_gemv_kernel<T, kHalves, kWarps, kDepth>;
-  int64_t shared = x_bytes(call.m, call.k);
-  if (shared > 32 << 10) allow_shared_bytes(reinterpret_cast<const void*>(kernel), shared);
+  auto kernel = linear_gemv_kernel<T, kHalves, kWarps, kSlots>;
+  int64_t shared = x_bytes(call.m, call.k) + kWarps * kSlots * kDepth * kWarp * 16;
+  allow_shared_bytes(reinterpret_cast<const void*>(kernel), shared);
   // More blocks than run at once would start late, with an empty pipeline.
   int resident = 0;
   check(cudaOccupancyMaxActiveBlocksPerMultiprocessor(&resident, kernel, kWarps * kWarp, shared),
@@ -187,14 +205,12 @@ void launch_gemv(const LinearCall& call, int blocks_of_sm) {
 
 template <class T, int kHalves>
 void launch_shaped(const LinearCall& call, const GemvShape& shape) {
-  if (shape.warps == 4 && shape.depth == 8) {
-    launch_gemv<T, kHalves, 4, 8>(call, shape.blocks_of_sm);
-  } else if (shape.warps == 8 && shape.depth == 8) {
-    launch_gemv<T, kHalves, 8, 8>(call, shape.blocks_of_sm);
-  } else if (shape.warps == 8 && shape.depth == 4) {
+  if (shape.warps == 4 && shape.slots == 4) {
+    launch_gemv<T, kHalves, 4, 4>(call, shape.blocks_of_sm);
+  } else if (shape.warps == 8 && shape.slots == 4) {
     launch_gemv<T, kHalves, 8, 4>(call, shape.blocks_of_sm);
-  } else if (shape.warps == 16 && shape.depth == 8) {
-    launch_gemv<T, kHalves, 16, 8>(call, shape.blocks_of_sm);
+  } else if (shape.warps == 16 && shape.slots == 3) {
+    launch_gemv<T, kHalves, 16, 3>(call, shape.blocks_of_sm);
   } else {
     throw Error(ErrorCode::Internal, "no such GEMV shape");
   }
@@ -207,7 +223,10 @@ ops::Support supports(const ops::OpDesc& desc) {
   if (dtype != desc.inputs[1].dtype) return ops::Support::no("x and weight are of two types");
   if (dtype == DType::F32) return ops::Support::no("x is f32");
   if (linear_rows(desc) > kGemvRows) return ops::Support::no("more than 16 rows of x");
-  int64_t k = desc.inputs[1].extents[1];
+  int64_t n = desc.inputs[1].extents[0], k = desc.inputs[1].extents[1];
+  if (linear_rows(desc) > 8 && n % 8 == 0 && has_cublaslt()) {
+    return ops::Support::no("cuBLASLt is faster above 8 rows of x");
+  }
   if (k % 8 != 0) return ops::Support::no("rows of the weight are no multiple of 16 bytes");
   if (x_bytes(static_cast<int>(linear_rows(desc)), static_cast<int>(k)) > kMostXBytes) {
     return ops::Support::no("x is larger than shared memory");
@@ -223,15 +242,14 @@ void run(const ops::RunArgs& args) {
 
 }  // namespace
 
+// From measurements on one H200 (bench/cuda/README.md).
 GemvShape choose_gemv_shape(const LinearCall& call) {
-  int64_t bytes = x_bytes(call.m, call.k);
-  int tiles = (call.n + kRows - 1) / kRows;
-  // Few outputs: all of a block's weight is under way at once.
-  if (tiles <= 2 * multiprocessors() || bytes > 64 << 10) {
-    return call.k > 2048 ? GemvShape{16, 8, 1} : GemvShape{8, 4, 3};
-  }
-  if (bytes > 32 << 10) return {8, 8, 3};
-  return {4, 8, 6};
+  int tiles = (call.n + kRows - 1) / kRows, cores = multiprocessors();
+  if (x_bytes(call.m, call.k) > 48 << 10 || tiles <= 2 * cores) return {8, 4, 2};
+  // Short rows: a block has little of each tile, so few warps share it.
+  if (call.k <= 1024) return {4, 4, tiles <= 5 * cores ? 4 : 2};
+  if (tiles <= 12 * cores) return {16, 3, 2};
+  return {8, 4, 1};
 }
 
 bool fits_gemv(const LinearCall& call) {

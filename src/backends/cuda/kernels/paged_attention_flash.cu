@@ -7,9 +7,9 @@
 #include "backends/cuda/launch.h"
 
 // Prefill, and any mix of prefill and decode: flash attention on the tensor cores by mma.sync. A
-// block takes 128 or 192 rows, which are tokens of one sequence x the query heads of one kv head,
-// and goes over the visible positions in tiles of 32, the next tile being copied meanwhile. A warp
-// has 16 rows; scores, weights and sums stay in its registers.
+// block takes 128 rows, which are tokens of one sequence x the query heads of one kv head,
+// and goes over the visible positions in tiles of 32 or 64, the next tile being copied meanwhile. A
+// warp has 16 rows; scores, weights and sums stay in its registers.
 //
 // Weights enter the second product as two 16-bit numbers, the rounded one and the rest: rounded
 // once they would cost 2^-9, which is more than the f32 this op promises. That is half as much
@@ -23,13 +23,12 @@ constexpr int kPad = 8;  // elements: eight rows of a matrix load then lie in di
 
 template <int kDim>
 struct Layout {
-  // As many warps as the registers of a multiprocessor hold: in two blocks where that leaves a
-  // thread enough, so that one multiplies while the other weighs.
+  // Short rows: two blocks on a multiprocessor, one multiplies while the other weighs. Long ones
+  // have not the registers for that, and get larger tiles.
   static constexpr int kBlocks = kDim > 80 ? 1 : 2;
-  static constexpr int kWarps = kDim > 80 ? 12 : 8;
-  static constexpr int kThreads = kWarps * kWarp;
+  static constexpr int kKeys = kDim > 80 ? 64 : 32;  // positions of a tile
+  static constexpr int kWarps = 8, kThreads = kWarps * kWarp;
   static constexpr int kRows = kWarps * 16;  // of a block
-  static constexpr int kKeys = 32;           // positions of a tile
   static constexpr int kPitch = kDim + kPad;
   static constexpr int kQuery = kRows * kPitch, kTile = kKeys * kPitch;  // elements
   static constexpr int64_t kBytes = (kQuery + kStages * 2 * kTile) * 2;
@@ -99,22 +98,53 @@ __device__ void load_queries(const AttentionParams& p, const Place& place, int f
   }
 }
 
-// Starts the copies of the K and V rows of positions [first, first + kKeys); zeros from `end` on.
+// Copies K and V of one tile after the other. Where the rows of the next tile lie is looked up a
+// tile ahead, so that the copies need not wait for the block table.
 template <class T, int kDim>
-__device__ void copy_tile(const AttentionParams& p, int seq, int kv_head, int first, int end,
-                          T* shared) {
-  constexpr int kPitch = Layout<kDim>::kPitch, kPieces = kDim / 8, kKeys = Layout<kDim>::kKeys;
-#pragma unroll
-  for (int i = threadIdx.x; i < kKeys * kPieces; i += Layout<kDim>::kThreads) {
-    int row = i / kPieces, column = i % kPieces * 8;
-    bool inside = first + row < end;
-    int64_t offset = inside ? device::row_offset(p, seq, kv_head, first + row) : 0;
-    const T* from = static_cast<const T*>(p.cache) + offset + column;
-    uint32_t to = device::shared_address(shared + row * kPitch + column);
-    device::copy_async(to, from, inside);
-    device::copy_async(to + Layout<kDim>::kTile * 2, from + p.part_stride, inside);
+class Copies {
+ public:
+  __device__ Copies(const AttentionParams& p, int seq, int kv_head, int first, int end)
+      : p_(p), seq_(seq), kv_head_(kv_head), first_(first), end_(end) {
+    look_up();
   }
-}
+
+  // Starts the copies of the next tile; positions from the end on are zeros.
+  __device__ __forceinline__ void start(T* shared) {
+    if (first_ < end_) {
+#pragma unroll
+      for (int n = 0; n < kCount; ++n) {
+        int piece = threadIdx.x + n * Sizes::kThreads, row = piece / kPieces;
+        int column = piece % kPieces * 8;
+        if (row >= Sizes::kKeys) break;
+        bool inside = first_ + row < end_;
+        const T* from = static_cast<const T*>(p_.cache) + offsets_[n] + column;
+        uint32_t to = device::shared_address(shared + row * Sizes::kPitch + column);
+        device::copy_async(to, from, inside);
+        device::copy_async(to + Sizes::kTile * 2, from + p_.part_stride, inside);
+      }
+      first_ += Sizes::kKeys;
+      look_up();
+    }
+    device::commit_copies();
+  }
+
+ private:
+  using Sizes = Layout<kDim>;
+  static constexpr int kPieces = kDim / 8;  // of 16 bytes, of a row
+  static constexpr int kCount = (Sizes::kKeys * kPieces + Sizes::kThreads - 1) / Sizes::kThreads;
+
+  __device__ __forceinline__ void look_up() {
+#pragma unroll
+    for (int n = 0; n < kCount; ++n) {
+      int row = (static_cast<int>(threadIdx.x) + n * Sizes::kThreads) / kPieces;
+      offsets_[n] = device::row_offset(p_, seq_, kv_head_, min(first_ + row, end_ - 1));
+    }
+  }
+
+  const AttentionParams& p_;
+  int seq_, kv_head_, first_, end_;
+  int64_t offsets_[kCount];
+};
 
 // The 16 rows of a warp: their sums and maxima, in the layout of mma's C operand. Each lane has
 // rows g and g + 8; `limits` are their last visible positions.
@@ -188,20 +218,25 @@ struct Tile {
         top[i / 2] = fmaxf(top[i / 2], value);
       }
     }
+    bool grew = false;
+    float rescale[2];
 #pragma unroll
     for (int half = 0; half < 2; ++half) {
       top[half] = fmaxf(top[half], __shfl_xor_sync(device::kAllLanes, top[half], 1));
       top[half] = fmaxf(top[half], __shfl_xor_sync(device::kAllLanes, top[half], 2));
+      grew = grew || top[half] > largest[half];
       // A row that saw nothing yet has no maximum; its weights are 0 against any number.
       float base = top[half] == -INFINITY ? 0.0f : top[half];
-      float rescale = device::exp2_fast(largest[half] - base);
+      rescale[half] = device::exp2_fast(largest[half] - base);
       largest[half] = top[half];
       top[half] = base;
-      sum[half] *= rescale;
+      sum[half] *= rescale[half];
+    }
+    if (__any_sync(device::kAllLanes, grew)) {
 #pragma unroll
       for (int n = 0; n < kDim / 8; ++n) {
-        out[n][2 * half] *= rescale;
-        out[n][2 * half + 1] *= rescale;
+#pragma unroll
+        for (int i = 0; i < 4; ++i) out[n][i] *= rescale[i / 2];
       }
     }
 #pragma unroll
@@ -245,16 +280,12 @@ __global__ void __launch_bounds__(Layout<kDim>::kThreads, Layout<kDim>::kBlocks)
   }
   int head = first_head + (warp * 16 + lane / 4) % group;  // of row g, for score hooks
 
-  copy_tile<T, kDim>(p, place.seq, kv_head, begin, end, tiles);
-  device::commit_copies();
+  Copies<T, kDim> copies(p, place.seq, kv_head, begin, end);
+  copies.start(tiles);
   uint32_t query_rows = device::shared_address(queries + warp * 16 * Sizes::kPitch);
   int last_first = device::first_visible(p, end - 1);
   for (int first = begin, stage = 0; first < end; first += kKeys, stage ^= 1) {
-    T* next = tiles + (stage ^ 1) * 2 * Sizes::kTile;
-    if (first + kKeys < end) {
-      copy_tile<T, kDim>(p, place.seq, kv_head, first + kKeys, end, next);
-    }
-    device::commit_copies();
+    copies.start(tiles + (stage ^ 1) * 2 * Sizes::kTile);
     device::wait_for_copies<1>();
     __syncthreads();
     bool whole = first + kKeys - 1 <= place.first_position && first >= last_first;

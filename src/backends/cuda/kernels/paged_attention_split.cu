@@ -4,6 +4,7 @@
 
 #include "backends/cuda/cuda_error.h"
 #include "backends/cuda/kernels/device/array.cuh"
+#include "backends/cuda/kernels/device/mma.cuh"
 #include "backends/cuda/kernels/device/reduce.cuh"
 #include "backends/cuda/kernels/dispatch.cuh"
 #include "backends/cuda/kernels/paged_attention.cuh"
@@ -13,6 +14,7 @@
 // one kv head (four at most); the positions are shared by the blocks of a cluster, then by groups
 // of lanes, each with its own running maximum. Results are merged in a fixed order: groups through
 // shared memory, blocks through the shared memory of the cluster. No scratch memory, no atomics.
+// K and V come through a ring that each lane has for itself, as in linear_gemv.cu.
 namespace tenon::cuda {
 namespace {
 
@@ -23,25 +25,98 @@ constexpr int kOwn = 8;  // dims of a lane
 constexpr int kMostSplits = 16;
 constexpr int kLeastPart = 64;  // positions that are worth a block
 
-// kOwn neighbours of a cache row, raw.
-template <class T>
-struct Piece {
-  uint4 words[sizeof(T) * kOwn / 16];
+constexpr int kUnroll = 2;  // positions of a lane in one stage of its ring
+constexpr int kStages = 4;
 
-  __device__ __forceinline__ void load(const T* from, bool inside) {
+// What a lane has of K and V. Copies of a stage are started in order, whether or not it has any.
+template <class T, int kLanes>
+class Ring {
+ public:
+  static constexpr int kWords = sizeof(T) * kOwn / 16;  // of 16 bytes, in a lane's part of a row
+  static constexpr int kGroups = kThreads / kLanes;
+  static constexpr int kPositions = kGroups * kUnroll;  // of a stage, over the block
+  static constexpr int64_t kBytes = int64_t{kThreads} * kStages * kUnroll * 2 * kWords * 16;
+
+  __device__ Ring(const AttentionParams& p, uint4* shared, int seq, int kv_head, int begin, int end)
+      : p_(p), ring_(shared + threadIdx.x), seq_(seq), kv_head_(kv_head), end_(end) {
+    int lane = threadIdx.x % kLanes;
+    // Lanes behind the row's end read its beginning; their q is 0.
+    cache_ = static_cast<const T*>(p.cache) + (lane * kOwn < p.head_dim ? lane * kOwn : 0);
+    next_ = begin + static_cast<int>(threadIdx.x) / kLanes;
+    look_up();
+  }
+
+  __device__ __forceinline__ void start(int stage) {
+    if (next_ - static_cast<int>(threadIdx.x) / kLanes < end_) {
 #pragma unroll
-    for (size_t i = 0; i < sizeof(T) * kOwn / 16; ++i) {
-      words[i] = inside ? reinterpret_cast<const uint4*>(from)[i] : make_uint4(0, 0, 0, 0);
+      for (int u = 0; u < kUnroll; ++u) {
+#pragma unroll
+        for (int part = 0; part < 2; ++part) {
+          const T* from = cache_ + offsets_[u] + part * p_.part_stride;
+#pragma unroll
+          for (int word = 0; word < kWords; ++word) {
+            device::copy_async(device::shared_address(at(stage, u, part, word)),
+                               from + word * (kOwn / kWords), true);
+          }
+        }
+      }
+      next_ += kPositions;
+      look_up();
+    }
+    device::commit_copies();
+  }
+
+  // The lane's elements of K (part 0) or V (part 1).
+  __device__ __forceinline__ void load(int stage, int u, int part, float (&to)[kOwn]) const {
+#pragma unroll
+    for (int word = 0; word < kWords; ++word) {
+      uint4 raw = *at(stage, u, part, word);
+      constexpr int kCount = kOwn / kWords;
+#pragma unroll
+      for (int i = 0; i < kCount; ++i) {
+        to[word * kCount + i] = device::to_f32(reinterpret_cast<const T*>(&raw)[i]);
+      }
     }
   }
-  __device__ __forceinline__ float at(int i) const {
-    return device::to_f32(reinterpret_cast<const T*>(words)[i]);
+
+ private:
+  // One stage ahead of the copies: they need not wait for the block table. Positions behind the end
+  // are read as the last and get no weight.
+  __device__ __forceinline__ void look_up() {
+#pragma unroll
+    for (int u = 0; u < kUnroll; ++u) {
+      int position = min(next_ + u * kGroups, end_ - 1);
+      offsets_[u] = device::row_offset(p_, seq_, kv_head_, max(position, 0));
+    }
   }
+  __device__ __forceinline__ uint4* at(int stage, int u, int part, int word) const {
+    return ring_ + (((stage * kUnroll + u) * 2 + part) * kWords + word) * kThreads;
+  }
+
+  const AttentionParams& p_;
+  uint4* ring_;
+  const T* cache_;
+  int seq_, kv_head_, end_, next_;
+  int64_t offsets_[kUnroll];
 };
 
 // The state of online softmax of one query head, for the lane's dims. Weights are powers of 2.
 struct Running {
   float largest = -INFINITY, sum = 0.0f, out[kOwn] = {};
+
+  // Scores become weights against the new maximum.
+  __device__ __forceinline__ void make_weights(float (&scores)[kUnroll]) {
+    float top = largest;
+#pragma unroll
+    for (float score : scores) top = fmaxf(top, score);
+    float base = top == -INFINITY ? 0.0f : top, rescale = device::exp2_fast(largest - base);
+    largest = top;
+    sum *= rescale;
+#pragma unroll
+    for (float& value : out) value *= rescale;
+#pragma unroll
+    for (float& score : scores) sum += score = device::exp2_fast(score - base);
+  }
 };
 
 // What is read from and written to shared memory at the end of a block.
@@ -114,13 +189,12 @@ __device__ void merge_blocks(Merge<kLanes, kHeads>& merge, const AttentionParams
 }
 
 template <class T, int kLanes, int kHeads, class Score>
-__global__ void __launch_bounds__(kThreads, 2)
+__global__ void __launch_bounds__(kThreads, sizeof(T) > 2 ? 1 : 2)
     paged_attention_split_kernel(AttentionParams p, Score score, int splits) {
   using MergeSpace = Merge<kLanes, kHeads>;
   constexpr int kGroups = MergeSpace::kGroups;
-  // Positions a lane has under way.
-  constexpr int kUnroll = kHeads > 1 ? 2 : sizeof(T) > 2 ? 4 : 8;
   __shared__ MergeSpace merge;
+  extern __shared__ uint4 shared[];
   device::wait_for_previous();
   device::let_next_start();
   int token = blockIdx.x / splits, rank = blockIdx.x % splits;
@@ -137,6 +211,10 @@ __global__ void __launch_bounds__(kThreads, 2)
   end = min(end, begin + part);
 
   int group = threadIdx.x / kLanes, lane = threadIdx.x % kLanes;
+  Ring<T, kLanes> ring(p, shared, place.seq, kv_head, begin, end);
+#pragma unroll
+  for (int stage = 0; stage < kStages - 1; ++stage) ring.start(stage);
+
   bool owns = lane * kOwn < p.head_dim;
   float q[kHeads][kOwn] = {};
   Running running[kHeads];
@@ -150,49 +228,44 @@ __global__ void __launch_bounds__(kThreads, 2)
     }
   }
 
-  const T* cache = static_cast<const T*>(p.cache) + lane * kOwn;
-  for (int base = begin; base < end; base += kGroups * kUnroll) {
-    Piece<T> k[kUnroll], v[kUnroll];
+  int stage = 0, free_stage = kStages - 1;
+  for (int base = begin; base < end; base += Ring<T, kLanes>::kPositions) {
+    device::wait_for_copies<kStages - 2>();
+    ring.start(free_stage);
+    float scores[kHeads][kUnroll];
 #pragma unroll
     for (int u = 0; u < kUnroll; ++u) {
+      float k[kOwn];
+      ring.load(stage, u, 0, k);
       int position = base + u * kGroups + group;
-      bool inside = owns && position < end;
-      const T* row =
-          cache + (inside ? device::row_offset(p, place.seq, kv_head, position) : int64_t{0});
-      k[u].load(row, inside);
-      v[u].load(row + p.part_stride, inside);
-    }
 #pragma unroll
-    for (int h = 0; h < kHeads; ++h) {
-      Running& run = running[h];
-      float scores[kUnroll], largest = run.largest;
-#pragma unroll
-      for (int u = 0; u < kUnroll; ++u) {
+      for (int h = 0; h < kHeads; ++h) {
         float dot = 0.0f;
 #pragma unroll
-        for (int i = 0; i < kOwn; ++i) dot = fmaf(q[h][i], k[u].at(i), dot);
+        for (int i = 0; i < kOwn; ++i) dot = fmaf(q[h][i], k[i], dot);
 #pragma unroll
         for (int step = kLanes / 2; step > 0; step /= 2) {
           dot += __shfl_xor_sync(device::kAllLanes, dot, step);
         }
-        int position = base + u * kGroups + group;
-        scores[u] = position < end ? score(dot, position, first_head + h) : -INFINITY;
-        largest = fmaxf(largest, scores[u]);
-      }
-      float zero = largest == -INFINITY ? 0.0f : largest;
-      float rescale = device::exp2_fast(run.largest - zero);
-      run.largest = largest;
-      run.sum *= rescale;
-#pragma unroll
-      for (float& value : run.out) value *= rescale;
-#pragma unroll
-      for (int u = 0; u < kUnroll; ++u) {
-        float weight = device::exp2_fast(scores[u] - zero);
-        run.sum += weight;
-#pragma unroll
-        for (int i = 0; i < kOwn; ++i) run.out[i] = fmaf(weight, v[u].at(i), run.out[i]);
+        scores[h][u] = position < end ? score(dot, position, first_head + h) : -INFINITY;
       }
     }
+#pragma unroll
+    for (int h = 0; h < kHeads; ++h) running[h].make_weights(scores[h]);
+#pragma unroll
+    for (int u = 0; u < kUnroll; ++u) {
+      float v[kOwn];
+      ring.load(stage, u, 1, v);
+#pragma unroll
+      for (int h = 0; h < kHeads; ++h) {
+#pragma unroll
+        for (int i = 0; i < kOwn; ++i) {
+          running[h].out[i] = fmaf(scores[h][u], v[i], running[h].out[i]);
+        }
+      }
+    }
+    free_stage = stage;
+    stage = stage + 1 == kStages ? 0 : stage + 1;
   }
 
 #pragma unroll
@@ -245,6 +318,12 @@ void launch_split(AttentionParams p, cudaStream_t stream) {
   cudaLaunchConfig_t config{};
   config.gridDim = dim3(p.tokens * splits, head_blocks);
   config.blockDim = dim3(kThreads);
+  // Splits fill the card with two blocks on each multiprocessor; with less shared memory three
+  // would go on some and one on others.
+  int64_t shared = Ring<T, kLanes>::kBytes;
+  if (splits > 1) shared = std::max<int64_t>(shared, 80 << 10);
+  config.dynamicSmemBytes = static_cast<size_t>(shared);
+  allow_shared_bytes(reinterpret_cast<const void*>(kernel), shared);
   config.stream = stream;
   cudaLaunchAttribute attributes[2]{};
   config.attrs = attributes;
