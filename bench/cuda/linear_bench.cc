@@ -96,27 +96,39 @@ void bench_gemv_shapes(Gpu& gpu, const Ceilings& ceilings) {
   for (const Shape& shape : kShapes) {
     Weights weights(gpu, DType::BF16, shape);
     DeviceTensor x = DeviceTensor::random(gpu, DType::BF16, {1, shape.in}, 7);
-    DeviceTensor y(gpu, DType::BF16, {1, shape.out});
     for (auto [warps, slots] : {std::pair{4, 4}, {8, 4}, {16, 3}}) {
-      std::printf("%-17s %5ldx%-5ld %d warps, %d slots:", shape.model, static_cast<long>(shape.out),
-                  static_cast<long>(shape.in), warps, slots);
-      for (int blocks : {1, 2, 3, 4, 5, 6, 8}) {
-        if (blocks * warps > 40) continue;
-        double seconds = median_seconds(gpu, static_cast<int>(weights.all.size()), [&] {
-          for (const DeviceTensor& weight : weights.all) {
-            cuda::LinearCall call;
-            call.x = {x.view().data, DType::BF16, shape.in};
-            call.weight = {weight.view().data, DType::BF16, shape.in};
-            call.y = {y.view().data, DType::BF16, shape.out};
-            call.m = 1, call.n = static_cast<int>(shape.out), call.k = static_cast<int>(shape.in);
-            call.stream = gpu.native();
-            cuda::run_gemv(call, {warps, slots, blocks});
-          }
-        });
-        double share = static_cast<double>(weights.all[0].view().bytes()) / ceilings.read / seconds;
-        std::printf("  %d: %.2f us %.0f %%", blocks, seconds * 1e6, 100 * share);
+      Tensor expected;
+      for (bool whole_lines : {false, true}) {
+        std::printf("%-17s %5ldx%-5ld %2d warps, %d slots%s:", shape.model,
+                    static_cast<long>(shape.out), static_cast<long>(shape.in), warps, slots,
+                    whole_lines ? ", lines" : "       ");
+        for (int blocks : {1, 2, 3, 4, 6}) {
+          if (blocks * warps > 32) continue;
+          DeviceTensor y(gpu, DType::BF16, {1, shape.out});
+          double seconds = median_seconds(gpu, static_cast<int>(weights.all.size()), [&] {
+            for (const DeviceTensor& weight : weights.all) {
+              cuda::LinearCall call;
+              call.x = {x.view().data, DType::BF16, shape.in};
+              call.weight = {weight.view().data, DType::BF16, shape.in};
+              call.y = {y.view().data, DType::BF16, shape.out};
+              call.m = 1, call.n = static_cast<int>(shape.out);
+              call.k = static_cast<int>(shape.in);
+              call.stream = gpu.native();
+              cuda::run_gemv(call, {warps, slots, blocks, whole_lines});
+            }
+          });
+          // The order of sums depends on the warps alone.
+          Tensor got = y.to_host(gpu);
+          if (expected.count() == 0) expected = y.to_host(gpu);
+          bool same = std::equal(got.view().byte_span().begin(), got.view().byte_span().end(),
+                                 expected.view().byte_span().begin());
+          double share =
+              static_cast<double>(weights.all[0].view().bytes()) / ceilings.read / seconds;
+          std::printf("  %d: %.2f us %.0f %%%s", blocks, seconds * 1e6, 100 * share,
+                      same ? "" : " DIFFERS");
+        }
+        std::printf("\n");
       }
-      std::printf("\n");
     }
   }
 }

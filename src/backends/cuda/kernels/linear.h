@@ -60,9 +60,10 @@ bool has_cublaslt();
 
 // How linear_gemv.cu divides the work; the benchmark tries others.
 struct GemvShape {
-  int warps = 8;         // that share the columns of a row
-  int slots = 4;         // chunks of 2 KB a warp holds; one fewer are under way
-  int blocks_of_sm = 3;  // at most so many run on a multiprocessor
+  int warps = 8;             // that share the columns of a row
+  int slots = 4;             // chunks of 2 KB a warp holds; one fewer are under way
+  int blocks_of_sm = 3;      // at most so many run on a multiprocessor
+  bool whole_lines = false;  // copies of the weight take whole lines; not measured yet
 };
 // Whether these addresses can go through the GEMV; m is at most kGemvRows.
 inline constexpr int kGemvRows = 16;

@@ -10,14 +10,15 @@
 
 // Few rows of x: time is the reading of the weight, once. A block makes 8 outputs at a time; its
 // warps share the columns of those 8 weight rows and go through them in chunks. Chunks are copied
-// into a ring of shared memory that every lane has for itself: it reads back what it copied, so the
-// stream needs no barrier, and it goes on across the border to the block's next 8 rows. Loads into
-// registers cannot do that: a warp has six counters to wait on, and with more loads under way a
-// wait for an old one is a wait for a young one too (measured: half the rate).
+// into a ring of shared memory that every warp has for itself: the stream needs no barrier of the
+// block, and it goes on across the border to the block's next 8 rows. The same loads kept in
+// registers were up to a fifth slower.
 //
 // Products run on the tensor cores: the weight is the [16, 8] operand (8 rows), x the [16, 16] one.
 // With plain multiply-adds 16 rows of x would be slower than the memory. Sums over k take k in any
 // order, so a lane's 16 bytes (8 neighbours of k) are the operands of two products as they are.
+//
+// x lies in shared memory. Read through L1 instead, 1024x4096 took 10 us in place of 4.
 namespace tenon::cuda {
 namespace {
 
@@ -43,26 +44,44 @@ struct Cursor {
     chunk = 0;
     tile += gridDim.x;
   }
-  // Of this lane's first load.
+  // The chunk's first.
   __device__ int column() const {
-    int lane = threadIdx.x % kWarp, warp = threadIdx.x / kWarp;
-    return (chunk * kWarps + warp) * kDepth * kStep + lane % 4 * 8;
+    return (chunk * kWarps + static_cast<int>(threadIdx.x) / kWarp) * kDepth * kStep;
   }
 };
 
+// Where the 16 pieces (of 16 bytes) of each of a chunk's 8 rows lie in the ring, and which of them
+// lane and load number copy. By quarters: a lane copies what it multiplies, 4 lanes a row, so that
+// a copy of the warp takes half a line of 8 rows. By lines: 16 lanes a row, 2 rows at a time; odd
+// rows are turned by half a line so that neighbour rows are read from different banks.
+struct ByQuarters {
+  static constexpr bool kOwnPieces = true;
+  __device__ static int copied_row(int, int lane) { return lane / 4; }
+  __device__ static int copied_piece(int load, int lane) { return load * 4 + lane % 4; }
+  __device__ static int slot(int row, int piece) { return piece / 4 * kWarp + row * 4 + piece % 4; }
+};
+struct ByLines {
+  static constexpr bool kOwnPieces = false;
+  __device__ static int copied_row(int load, int lane) { return load * 2 + lane / 16; }
+  __device__ static int copied_piece(int, int lane) { return lane % 16; }
+  __device__ static int slot(int row, int piece) { return row * 16 + (piece ^ (row % 2 * 4)); }
+};
+
 // Starts the copies of one chunk of the weight; nothing behind the last tile.
-template <class T, int kWarps>
+template <class T, class Order, int kWarps>
 __device__ __forceinline__ void copy_chunk(const Params& params, const Cursor<kWarps>& cursor,
-                                           uint32_t slot) {
+                                           uint32_t ring) {
   if (cursor.tile < params.tiles) {
-    // Rows behind the last are read as the last and not written.
-    int row = min(cursor.tile * kRows + static_cast<int>(threadIdx.x) % kWarp / 4, params.n - 1);
-    const T* from = static_cast<const T*>(params.weight) + row * params.weight_pitch;
-    int column = cursor.column();
+    int lane = threadIdx.x % kWarp;
 #pragma unroll
     for (int i = 0; i < kDepth; ++i) {
-      int at = column + i * kStep;
-      device::copy_async(slot + i * kWarp * 16, from + (at < params.k ? at : 0), at < params.k);
+      int row = Order::copied_row(i, lane), piece = Order::copied_piece(i, lane);
+      // Rows behind the last are read as the last and not written.
+      const T* from = static_cast<const T*>(params.weight) +
+                      min(cursor.tile * kRows + row, params.n - 1) * params.weight_pitch;
+      int at = cursor.column() + piece * 8;
+      device::copy_async(ring + Order::slot(row, piece) * 16, from + (at < params.k ? at : 0),
+                         at < params.k);
     }
   }
   device::commit_copies();
@@ -98,14 +117,14 @@ template <int kWarps, int kHalves>
 using Parts = float[2][kWarps][kHalves * 8][kRows];
 
 // kHalves: rows of x by eights. kSlots: chunks of a lane's ring.
-template <class T, int kHalves, int kWarps, int kSlots>
+template <class T, class Order, int kHalves, int kWarps, int kSlots>
 __global__ void __launch_bounds__(kWarps* kWarp, 1)
     linear_gemv_kernel(Params params, device::Epilogue epilogue) {
   __shared__ Parts<kWarps, kHalves> parts;
   extern __shared__ uint4 shared[];
   int lane = threadIdx.x % kWarp, warp = threadIdx.x / kWarp;
   int g = lane / 4, t = lane % 4;
-  uint4* ring = shared + warp * kSlots * kDepth * kWarp + lane;
+  uint4* ring = shared + warp * kSlots * kDepth * kWarp;
   uint4* x = shared + kWarps * kSlots * kDepth * kWarp;
   uint32_t ring_address = device::shared_address(ring);
 
@@ -114,7 +133,7 @@ __global__ void __launch_bounds__(kWarps* kWarp, 1)
   Cursor<kWarps> ahead{static_cast<int>(blockIdx.x)}, at = ahead;
 #pragma unroll
   for (int slot = 0; slot < kSlots - 1; ++slot) {
-    copy_chunk<T>(params, ahead, ring_address + slot * kDepth * kWarp * 16);
+    copy_chunk<T, Order>(params, ahead, ring_address + slot * kDepth * kWarp * 16);
     ahead.advance(params);
   }
   device::let_next_start();
@@ -125,12 +144,14 @@ __global__ void __launch_bounds__(kWarps* kWarp, 1)
   int parity = 0, slot = 0, free_slot = kSlots - 1;
   for (; at.tile < params.tiles; at.advance(params)) {
     device::wait_for_copies<kSlots - 2>();
-    copy_chunk<T>(params, ahead, ring_address + free_slot * kDepth * kWarp * 16);
+    // Other lanes' copies have come too, and other lanes have used what the next copies replace.
+    if constexpr (!Order::kOwnPieces) __syncwarp();
+    copy_chunk<T, Order>(params, ahead, ring_address + free_slot * kDepth * kWarp * 16);
     ahead.advance(params);
-    int column = at.column();
+    int column = at.column() + t * 8;
 #pragma unroll
     for (int i = 0; i < kDepth; ++i) {
-      uint4 weight = ring[(slot * kDepth + i) * kWarp];
+      uint4 weight = ring[slot * kDepth * kWarp + Order::slot(g, i * 4 + t)];
       uint4 low = load_x(params, x, g, column + i * kStep), high = make_uint4(0, 0, 0, 0);
       if constexpr (kHalves > 1) high = load_x(params, x, g + 8, column + i * kStep);
       device::mma_16x8x16<T>(sums, {low.x, high.x, low.y, high.y}, weight.x, weight.y);
@@ -176,7 +197,7 @@ int multiprocessors() {
   return count;
 }
 
-template <class T, int kHalves, int kWarps, int kSlots>
+template <class T, class Order, int kHalves, int kWarps, int kSlots>
 void launch_gemv(const LinearCall& call, int blocks_of_sm) {
   auto ceil_of = [](int a, int b) { return (a + b - 1) / b; };
   int tiles = ceil_of(call.n, kRows);
@@ -189,7 +210,7 @@ void launch_gemv(const LinearCall& call, int blocks_of_sm) {
                 call.k,
                 tiles,
                 ceil_of(call.k, kStep * kDepth * kWarps)};
-  auto kernel = linear_gemv_kernel<T, kHalves, kWarps, kSlots>;
+  auto kernel = linear_gemv_kernel<T, Order, kHalves, kWarps, kSlots>;
   int64_t shared = x_bytes(call.m, call.k) + kWarps * kSlots * kDepth * kWarp * 16;
   allow_shared_bytes(reinterpret_cast<const void*>(kernel), shared);
   // More blocks than run at once would start late, with an empty pipeline.
@@ -203,14 +224,14 @@ void launch_gemv(const LinearCall& call, int blocks_of_sm) {
   launch(kernel, "linear_gemv", shape, call.stream, params, epilogue_of(call));
 }
 
-template <class T, int kHalves>
+template <class T, class Order, int kHalves>
 void launch_shaped(const LinearCall& call, const GemvShape& shape) {
   if (shape.warps == 4 && shape.slots == 4) {
-    launch_gemv<T, kHalves, 4, 4>(call, shape.blocks_of_sm);
+    launch_gemv<T, Order, kHalves, 4, 4>(call, shape.blocks_of_sm);
   } else if (shape.warps == 8 && shape.slots == 4) {
-    launch_gemv<T, kHalves, 8, 4>(call, shape.blocks_of_sm);
+    launch_gemv<T, Order, kHalves, 8, 4>(call, shape.blocks_of_sm);
   } else if (shape.warps == 16 && shape.slots == 3) {
-    launch_gemv<T, kHalves, 16, 3>(call, shape.blocks_of_sm);
+    launch_gemv<T, Order, kHalves, 16, 3>(call, shape.blocks_of_sm);
   } else {
     throw Error(ErrorCode::Internal, "no such GEMV shape");
   }
@@ -262,11 +283,15 @@ void run_gemv(const LinearCall& call, const GemvShape& shape) {
   if (call.m == 0 || call.n == 0) return;
   auto run_typed = [&](auto type) {
     using T = typename decltype(type)::type;
-    if (call.m <= 8) {
-      launch_shaped<T, 1>(call, shape);
-    } else {
-      launch_shaped<T, 2>(call, shape);
-    }
+    auto run_ordered = [&](auto order) {
+      using Order = decltype(order);
+      if (call.m <= 8) {
+        launch_shaped<T, Order, 1>(call, shape);
+      } else {
+        launch_shaped<T, Order, 2>(call, shape);
+      }
+    };
+    shape.whole_lines ? run_ordered(ByLines{}) : run_ordered(ByQuarters{});
   };
   call.x.dtype == DType::BF16 ? run_typed(Type<device::bf16>{}) : run_typed(Type<device::f16>{});
 }
