@@ -2,37 +2,43 @@
 
 #include "ops/implementation.h"
 
+// Every SIMD kernel, one line each; of one op the best first.
+#define TENON_CPU_IMPLEMENTATIONS(X) \
+  X(kLinearBf16Avx512)               \
+  X(kLinearAvx512)                   \
+  X(kLinearAvx2)                     \
+  X(kRmsNormAvx512)                  \
+  X(kRmsNormAvx2)                    \
+  X(kLayerNormAvx512)                \
+  X(kLayerNormAvx2)                  \
+  X(kGluAvx512)                      \
+  X(kGluAvx2)                        \
+  X(kUnaryAvx512)                    \
+  X(kUnaryAvx2)                      \
+  X(kBinaryAvx512)                   \
+  X(kBinaryAvx2)                     \
+  X(kCastAvx512)                     \
+  X(kCastAvx2)                       \
+  X(kEmbeddingAvx512)                \
+  X(kEmbeddingAvx2)                  \
+  X(kGatherRows)                     \
+  X(kRopeAvx512)                     \
+  X(kRopeAvx2)                       \
+  X(kKvAppendAvx512)                 \
+  X(kKvAppendAvx2)                   \
+  X(kRopeKvAppendAvx512)             \
+  X(kRopeKvAppendAvx2)               \
+  X(kPagedAttentionAvx512)           \
+  X(kPagedAttentionAvx2)             \
+  X(kSampleAvx512)                   \
+  X(kSampleAvx2)                     \
+  X(kSlice)
+
 namespace tenon::cpu {
 
-extern const ops::Implementation kLinearBf16Avx512;
-extern const ops::Implementation kLinearAvx512;
-extern const ops::Implementation kLinearAvx2;
-extern const ops::Implementation kRmsNormAvx512;
-extern const ops::Implementation kRmsNormAvx2;
-extern const ops::Implementation kLayerNormAvx512;
-extern const ops::Implementation kLayerNormAvx2;
-extern const ops::Implementation kGluAvx512;
-extern const ops::Implementation kGluAvx2;
-extern const ops::Implementation kUnaryAvx512;
-extern const ops::Implementation kUnaryAvx2;
-extern const ops::Implementation kBinaryAvx512;
-extern const ops::Implementation kBinaryAvx2;
-extern const ops::Implementation kCastAvx512;
-extern const ops::Implementation kCastAvx2;
-extern const ops::Implementation kEmbeddingAvx512;
-extern const ops::Implementation kEmbeddingAvx2;
-extern const ops::Implementation kGatherRows;
-extern const ops::Implementation kRopeAvx512;
-extern const ops::Implementation kRopeAvx2;
-extern const ops::Implementation kKvAppendAvx512;
-extern const ops::Implementation kKvAppendAvx2;
-extern const ops::Implementation kRopeKvAppendAvx512;
-extern const ops::Implementation kRopeKvAppendAvx2;
-extern const ops::Implementation kPagedAttentionAvx512;
-extern const ops::Implementation kPagedAttentionAvx2;
-extern const ops::Implementation kSampleAvx512;
-extern const ops::Implementation kSampleAvx2;
-extern const ops::Implementation kSlice;
+#define TENON_CPU_IMPLEMENTATION(name) extern const ops::Implementation name;
+TENON_CPU_IMPLEMENTATIONS(TENON_CPU_IMPLEMENTATION)
+#undef TENON_CPU_IMPLEMENTATION
 
 // SIMD kernels, best first. Empty on other CPUs than x86-64.
 ops::ImplementationList implementations();
