@@ -93,11 +93,24 @@ struct GemvKernels {
 inline constexpr int64_t kGemvPadding = 64;
 inline constexpr int kMostGemvRows = 24;  // of worth_up_to
 
+// Rows that will be read next: position p of a kernel fetches row p of these into L2.
+struct RowFetch {
+  const void* const* rows = nullptr;
+  int64_t count = 0, bytes = 0;
+};
+
+// A few query rows (m) with rows of a cache as they lie there; k[p] and v[p] are the starts of
+// rows.
 struct AttentionKernels {
-  // sums[i, :] += sum over p of weights[i, p] * row p, i < m. values[p] is the start of row p.
-  void (*weigh_rows)(DType dtype, const void* const* values, int64_t count, int64_t columns,
-                     int64_t m, const float* weights, int64_t weights_pitch, float* sums,
-                     int64_t sums_pitch);
+  // scores[i, p] = q row i . k row p, p < count. Rows of q are readable up to a multiple of
+  // kGemvPadding floats, and zero beyond dims.
+  void (*score_rows)(DType dtype, const void* const* k, int64_t count, int64_t dims, int64_t m,
+                     const float* q, int64_t q_pitch, float* scores, int64_t scores_pitch,
+                     const RowFetch& fetch);
+  // sums[i, :] += sum over p of weights[i, p] * v row p.
+  void (*weigh_rows)(DType dtype, const void* const* v, int64_t count, int64_t dims, int64_t m,
+                     const float* weights, int64_t weights_pitch, float* sums, int64_t sums_pitch,
+                     const RowFetch& fetch);
 };
 
 #if defined(__x86_64__)

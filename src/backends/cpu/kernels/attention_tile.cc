@@ -72,35 +72,40 @@ void AttentionTile::load_queries(const RowAccess& q, int64_t first_head) {
   }
 }
 
-void AttentionTile::attend(int64_t begin, int64_t end) {
-  for (int64_t first = begin; first < end; first += kPositions) {
-    int64_t count = std::min(kPositions, end - first);
-    for (int64_t i = 0; i < count; ++i) {
-      k_rows_[i] = batch_.row(tile_.seq, first + i, 0, kv_head_);
-      v_rows_[i] = batch_.row(tile_.seq, first + i, 1, kv_head_);
-    }
-    direct_ ? score_directly(first, count) : score_packed(first, count);
-    update_softmax(first, count);
-    direct_ ? add_values_directly(count) : add_values_packed(count);
-  }
-}
-
-void AttentionTile::score_directly(int64_t begin, int64_t count) {
+// Starts of the rows of K (part 0) or V (part 1) of up to kPositions positions; returns how many.
+int64_t AttentionTile::find_rows(int part, int64_t begin, int64_t end, const void** rows) const {
+  int64_t count = std::clamp<int64_t>(end - begin, 0, kPositions);
+  int64_t pitch = dtype_bytes(batch_.cache.dtype, batch_.row_pitch());
   for (int64_t i = 0; i < count;) {
     // Rows of one block lie at one pitch.
     int64_t in_block = batch_.block_size() - (begin + i) % batch_.block_size();
-    int64_t run = std::min(count - i, in_block);
-    for (int64_t row = 0; row < rows_; row += kernels_.gemv->max_rows) {
-      auto m = static_cast<int>(std::min<int64_t>(kernels_.gemv->max_rows, rows_ - row));
-      kernels_.gemv->run(batch_.cache.dtype, k_rows_[i], batch_.row_pitch(), run,
-                         buffers_.q + row * q_pitch_, q_pitch_, m, sizes_.head_dim,
-                         buffers_.scores + row * kTilePitch + i, kTilePitch);
-    }
-    i += run;
+    const std::byte* row = batch_.row(tile_.seq, begin + i, part, kv_head_);
+    for (int64_t last = std::min(count, i + in_block); i < last; row += pitch) rows[i++] = row;
+  }
+  return count;
+}
+
+void AttentionTile::attend(int64_t begin, int64_t end) {
+  int64_t next_count = find_rows(0, begin, end, next_k_rows_);
+  for (int64_t first = begin; first < end; first += kPositions) {
+    int64_t count = next_count;
+    std::copy_n(next_k_rows_, count, k_rows_);
+    find_rows(1, first, end, v_rows_);
+    next_count = find_rows(0, first + kPositions, end, next_k_rows_);
+    direct_ ? score_directly(count) : score_packed(count);
+    update_softmax(first, count);
+    direct_ ? add_values_directly(count, next_count) : add_values_packed(count);
   }
 }
 
-void AttentionTile::score_packed(int64_t, int64_t count) {
+void AttentionTile::score_directly(int64_t count) {
+  int64_t row_bytes = dtype_bytes(batch_.cache.dtype, sizes_.head_dim);
+  kernels_.attention->score_rows(batch_.cache.dtype, k_rows_, count, sizes_.head_dim, rows_,
+                                 buffers_.q, q_pitch_, buffers_.scores, kTilePitch,
+                                 {v_rows_, count, row_bytes});
+}
+
+void AttentionTile::score_packed(int64_t count) {
   const GemmKernels& gemm = *kernels_.gemm;
   int64_t element_bytes = dtype_bits(batch_.cache.dtype) / 8;
   for (int64_t block = 0; block < sizes_.k_blocks; ++block) {
@@ -149,9 +154,11 @@ void AttentionTile::update_softmax(int64_t begin, int64_t count) {
   }
 }
 
-void AttentionTile::add_values_directly(int64_t count) {
+void AttentionTile::add_values_directly(int64_t count, int64_t next_count) {
+  int64_t row_bytes = dtype_bytes(batch_.cache.dtype, sizes_.head_dim);
   kernels_.attention->weigh_rows(batch_.cache.dtype, v_rows_, count, sizes_.head_dim, rows_,
-                                 buffers_.scores, kTilePitch, buffers_.out, sizes_.v_pitch);
+                                 buffers_.scores, kTilePitch, buffers_.out, sizes_.v_pitch,
+                                 {next_k_rows_, next_count, row_bytes});
 }
 
 void AttentionTile::add_values_packed(int64_t count) {

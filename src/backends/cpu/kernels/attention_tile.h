@@ -57,10 +57,11 @@ class AttentionTile {
     return op_.window > 0 ? std::max<int64_t>(0, position_of(row) - op_.window + 1) : 0;
   }
   void load_queries(const RowAccess& q, int64_t first_head);
-  void score_directly(int64_t begin, int64_t count);
-  void score_packed(int64_t begin, int64_t count);
+  int64_t find_rows(int part, int64_t begin, int64_t end, const void** rows) const;
+  void score_directly(int64_t count);
+  void score_packed(int64_t count);
   void update_softmax(int64_t begin, int64_t count);
-  void add_values_directly(int64_t count);
+  void add_values_directly(int64_t count, int64_t next_count);
   void add_values_packed(int64_t count);
 
   const ops::PagedAttention& op_;
@@ -72,8 +73,10 @@ class AttentionTile {
   int64_t kv_head_, rows_, position_, q_pitch_;
   // Few rows read K and V as they lie; more are worth packing them.
   bool direct_;
+  // Of the positions at hand; of K also those that come next.
   const void* k_rows_[kPositions];
   const void* v_rows_[kPositions];
+  const void* next_k_rows_[kPositions];
 };
 
 }  // namespace tenon::cpu
