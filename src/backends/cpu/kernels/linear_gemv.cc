@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <atomic>
 #include <cstring>
 
 #include "backends/cpu/kernels/linear.h"
@@ -14,6 +15,8 @@ constexpr int64_t kMostWeightRows = 48, kWeightRowStep = 12;
 constexpr int64_t kWeightBytes = 256 * 1024;
 // A thread is woken only for a share of the weight that takes longer than the wake-up.
 constexpr int64_t kMinElements = 16 * 1024;
+// Few enough that most of the weight is read in long runs.
+constexpr int64_t kStripesOfThread = 8;
 
 int64_t weight_rows_at_once(const LinearCall& call) {
   int64_t row_bytes = std::max<int64_t>(1, call.k * call.weight.element_bytes());
@@ -56,7 +59,7 @@ void run_gemv(const LinearCall& call, const RowKernels& rows, const GemvKernels&
   const std::byte* x = make_padded_rows(call, rows, gemv.x_dtype, workspace);
   int64_t x_pitch = padded(call.k), x_bytes = x_pitch * dtype_bits(gemv.x_dtype) / 8;
   int64_t step = weight_rows_at_once(call), batches = ceil_div(call.m, gemv.max_rows);
-  auto stripe = [&](int64_t begin, int64_t end) {
+  auto finish = [&](int64_t begin, int64_t end) {
     alignas(64) float sums[kMostGemvRows * kMostWeightRows];
     for (int64_t row = begin; row < end; row += step) {
       int64_t count = std::min(step, end - row);
@@ -71,8 +74,19 @@ void run_gemv(const LinearCall& call, const RowKernels& rows, const GemvKernels&
       }
     }
   };
-  int64_t grain = std::max<int64_t>(1, kMinElements / std::max<int64_t>(1, call.k));
-  process_thread_pool().parallel_for(call.n, grain, stripe);
+  int64_t threads = process_thread_pool().size();
+  if (call.n * call.k < kMinElements * threads) return finish(0, call.n);
+  // Stripes are taken one by one, so that a thread that another process disturbs does not hold up
+  // the rest.
+  int64_t stripe = round_up(ceil_div(call.n, threads * kStripesOfThread), step);
+  std::atomic<int64_t> next_row{0};
+  process_thread_pool().run([&](int) {
+    while (true) {
+      int64_t begin = next_row.fetch_add(stripe, std::memory_order_relaxed);
+      if (begin >= call.n) return;
+      finish(begin, std::min(call.n, begin + stripe));
+    }
+  });
 }
 
 }  // namespace tenon::cpu

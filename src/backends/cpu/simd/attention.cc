@@ -123,21 +123,29 @@ void weigh_tail(const typename Format::Element* const* v, int64_t count, int64_t
   store(sums + column, held, n);
 }
 
+// Columns from `column` on, in blocks of `vectors`, then of half as many; returns the first column
+// that is left.
+template <class Format, int m, int vectors>
+int64_t weigh_columns(const typename Format::Element* const* v, int64_t count, int64_t column,
+                      int64_t dims, const float* weights, int64_t weights_pitch, float* sums,
+                      int64_t sums_pitch, const RowFetch& fetch) {
+  for (; column + vectors * kLanes <= dims; column += vectors * kLanes) {
+    weigh_block<Format, m, vectors>(v, count, column, weights, weights_pitch, sums, sums_pitch,
+                                    column == 0 ? fetch : RowFetch{});
+  }
+  if constexpr (vectors > 1) {
+    column = weigh_columns<Format, m, vectors / 2>(v, count, column, dims, weights, weights_pitch,
+                                                   sums, sums_pitch, fetch);
+  }
+  return column;
+}
+
 template <class Format, int m>
 void weigh_queries(const void* const* v, int64_t count, int64_t dims, const float* weights,
                    int64_t weights_pitch, float* sums, int64_t sums_pitch, const RowFetch& fetch) {
-  constexpr int vectors = vectors_at_once(m);
   auto rows = reinterpret_cast<const typename Format::Element* const*>(v);
-  int64_t column = 0;
-  auto left = [&] { return column == 0 ? fetch : RowFetch{}; };
-  for (; column + vectors * kLanes <= dims; column += vectors * kLanes) {
-    weigh_block<Format, m, vectors>(rows, count, column, weights, weights_pitch, sums, sums_pitch,
-                                    left());
-  }
-  for (; column + kLanes <= dims; column += kLanes) {
-    weigh_block<Format, m, 1>(rows, count, column, weights, weights_pitch, sums, sums_pitch,
-                              left());
-  }
+  int64_t column = weigh_columns<Format, m, vectors_at_once(m)>(
+      rows, count, 0, dims, weights, weights_pitch, sums, sums_pitch, fetch);
   for (int i = 0; i < m && column < dims; ++i) {
     weigh_tail<Format>(rows, count, column, dims - column, weights + i * weights_pitch,
                        sums + i * sums_pitch);

@@ -3,6 +3,13 @@
 namespace tenon::cpu::TENON_ISA {
 namespace {
 
+// Measured: more rows of x at once, or in all, are slower than two calls, or the packed product.
+#if defined(__AVX512F__)
+constexpr int kMost = 6, kWorthUpTo = 24;
+#else
+constexpr int kMost = 4, kWorthUpTo = 12;
+#endif
+
 // Weights of any float type are expanded to f32 as they are read.
 template <class Format>
 struct ExpandStep {
@@ -10,18 +17,12 @@ struct ExpandStep {
   using X = float;
   using V = F;
   static constexpr int64_t kElements = kLanes;
+  static constexpr int kMostRows = kMost;
   static F load_w(const W* from) { return Format::get(from); }
   static F load_w(const W* from, int64_t n) { return Format::get(from, n); }
   static F load_x(const float* from) { return load(from); }
   static F multiply(F w, F x, F sum) { return fma(w, x, sum); }
 };
-
-// Measured: from here on the packed product is faster.
-#if defined(__AVX512F__)
-constexpr int kWorthUpTo = 24;
-#else
-constexpr int kWorthUpTo = 12;
-#endif
 
 void run(DType w_dtype, const void* w, int64_t w_pitch, int64_t w_rows, const void* x,
          int64_t x_pitch, int m, int64_t k, float* out, int64_t out_pitch) {
@@ -33,6 +34,6 @@ void run(DType w_dtype, const void* w, int64_t w_pitch, int64_t w_rows, const vo
 }  // namespace
 
 const GemvKernels kGemv = {
-    .max_rows = kGemvRows, .worth_up_to = kWorthUpTo, .x_dtype = DType::F32, .run = run};
+    .max_rows = kMost, .worth_up_to = kWorthUpTo, .x_dtype = DType::F32, .run = run};
 
 }  // namespace tenon::cpu::TENON_ISA

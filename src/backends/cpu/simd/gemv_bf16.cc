@@ -9,6 +9,7 @@ struct PairStep {
   using X = uint16_t;
   using V = __m512i;
   static constexpr int64_t kElements = 2 * kLanes;
+  static constexpr int kMostRows = 8;
   static V load_w(const W* from) { return _mm512_loadu_si512(from); }
   static V load_w(const W* from, int64_t n) {
     return _mm512_maskz_loadu_epi16(static_cast<__mmask32>((uint64_t{1} << n) - 1), from);
@@ -25,6 +26,6 @@ void run(DType, const void* w, int64_t w_pitch, int64_t w_rows, const void* x, i
 }  // namespace
 
 const GemvKernels kGemv = {
-    .max_rows = kGemvRows, .worth_up_to = 24, .x_dtype = DType::BF16, .run = run};
+    .max_rows = PairStep::kMostRows, .worth_up_to = 24, .x_dtype = DType::BF16, .run = run};
 
 }  // namespace tenon::cpu::TENON_ISA

@@ -6,6 +6,7 @@
 // Dot products of m rows of x with several weight rows at once; both are contiguous along k. Step
 // says what one vector of k is:
 //   kElements: elements of k it covers
+//   kMostRows: of x at once
 //   load_w(from), load_w(from, n), load_x(from), multiply(w, x, sum)
 namespace tenon::cpu::TENON_ISA {
 
@@ -13,14 +14,12 @@ namespace tenon::cpu::TENON_ISA {
 // that the streams of the weight would start anew too often.
 constexpr int64_t kChunkBytes = 16 * 1024;
 constexpr int64_t kMinChunkElements = 2048;
-// Rows of x at once, and weight rows with them: the accumulators take the registers that are left.
+// Weight rows with m rows of x: the accumulators take the registers that are left.
 #if defined(__AVX512F__)
-constexpr int kGemvRows = 6;
-constexpr int rows_at_once(int) {
-  return 4;
+constexpr int rows_at_once(int m) {
+  return m <= 6 ? 4 : 3;
 }
 #else
-constexpr int kGemvRows = 4;
 constexpr int rows_at_once(int m) {
   return m <= 3 ? 4 : 3;
 }
@@ -105,7 +104,7 @@ void gemv_rows(const typename Step::W* w, int64_t w_pitch, int64_t w_rows,
   }
 }
 
-template <class Step, int m = kGemvRows>
+template <class Step, int m = Step::kMostRows>
 void gemv(int x_rows, const void* w, int64_t w_pitch, int64_t w_rows, const void* x,
           int64_t x_pitch, int64_t k, float* out, int64_t out_pitch) {
   if constexpr (m > 0) {
