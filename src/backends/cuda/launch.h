@@ -18,8 +18,14 @@ struct LaunchShape {
   int64_t shared_bytes = 0;  // dynamic; above 48 KiB the kernel is told once by allow_shared_bytes
   // The kernel may start before the previous one on the stream ended (programmatic dependent
   // launch, compute capability 9.0). Every thread of it must call device::wait_for_previous()
-  // before it reads or writes anything another kernel writes or reads, and before it returns.
+  // before it reads or writes anything another kernel writes or reads, and before it returns. A
+  // kernel lets the next one start with device::let_next_start(), best as its first statement.
+  // Programmatic dependencies chain: nothing an unfinished kernel before the previous one writes
+  // may be read before that call either; only what lies still, such as weights, may.
   bool overlaps_previous = false;
+  // Blocks in x that run on one cluster of multiprocessors and share their shared memory (compute
+  // capability 9.0); divides grid.x. Above 8 the card must allow it.
+  unsigned cluster = 1;
 };
 
 // Raises a kernel's limit of dynamic shared memory. Cheap after the first call of a kernel; not

@@ -13,8 +13,8 @@ constexpr int kThreads = 256;
 // One row a block in y, so that neither a division nor 64-bit index arithmetic is needed.
 __global__ void linear_epilogue_kernel(const float* sums, int64_t pitch, device::Epilogue epilogue,
                                        int m, int n) {
-  device::wait_for_previous();
   device::let_next_start();
+  device::wait_for_previous();
   for (int row = blockIdx.y; row < m; row += gridDim.y) {
     for (int column = blockIdx.x * kThreads + threadIdx.x; column < n;
          column += gridDim.x * kThreads) {

@@ -24,8 +24,8 @@ __global__ void __launch_bounds__(kThreads)
   __shared__ float scratch[kThreads / device::kWarp];
   __shared__ int64_t rows[kThreads];
   float *q = shared, *out = shared + p.head_dim, *weights = shared + 2 * p.head_dim;
-  device::wait_for_previous();
   device::let_next_start();
+  device::wait_for_previous();
   int token = blockIdx.x, head = blockIdx.y;
   device::TokenPlace place = device::find_token(p, token);
   if (place.seq < 0) return;

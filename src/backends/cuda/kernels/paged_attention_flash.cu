@@ -258,8 +258,8 @@ __global__ void __launch_bounds__(Layout<kDim>::kThreads, Layout<kDim>::kBlocks)
   constexpr int kKeys = Sizes::kKeys;
   T* queries = reinterpret_cast<T*>(shared_bytes);
   T* tiles = queries + Sizes::kQuery;
-  device::wait_for_previous();
   device::let_next_start();
+  device::wait_for_previous();
 
   int group = p.heads / p.kv_heads, tile_tokens = Sizes::kRows / group;
   // Late tiles see most positions, so they come first.

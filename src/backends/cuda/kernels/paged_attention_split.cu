@@ -195,8 +195,8 @@ __global__ void __launch_bounds__(kThreads, sizeof(T) > 2 ? 1 : 2)
   constexpr int kGroups = MergeSpace::kGroups;
   __shared__ MergeSpace merge;
   extern __shared__ uint4 shared[];
-  device::wait_for_previous();
   device::let_next_start();
+  device::wait_for_previous();
   int token = blockIdx.x / splits, rank = blockIdx.x % splits;
   int group_size = p.heads / p.kv_heads, head_blocks = (group_size + kHeads - 1) / kHeads;
   int kv_head = blockIdx.y / head_blocks;

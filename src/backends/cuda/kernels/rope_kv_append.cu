@@ -27,8 +27,8 @@ struct RopeKvAppendParams {
 template <class T, class C, int V>
 __global__ void rope_kv_append_kernel(RopeKvAppendParams<T, C, V> p) {
   extern __shared__ float2 angles[];
-  device::wait_for_previous();
   device::let_next_start();
+  device::wait_for_previous();
   int64_t token = blockIdx.x;
   device::CachePlace place = device::find_place(p.cache, token);
   if (place.k < 0) return;

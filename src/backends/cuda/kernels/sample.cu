@@ -162,8 +162,8 @@ template <class T>
 __global__ void __launch_bounds__(device::kSelectThreads) sample_kernel(SampleParams<T> p) {
   __shared__ device::SelectMemory memory;
   __shared__ float scratch[device::kWarp];
-  device::wait_for_previous();
   device::let_next_start();
+  device::wait_for_previous();
   int64_t row = blockIdx.x, row_offset = p.logits.layout.offset(row);
   float* processed = p.processed + row * p.vocab;
   float largest_given = process_logits(p, row, row_offset, processed, scratch);
