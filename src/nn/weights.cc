@@ -73,7 +73,9 @@ Recipe Weights::need(const std::string& name, const Extents& extents) {
   }
   bool good = entry.state == WeightState::Used;
   if (wanted_index_.emplace(key, wanted_.size()).second) wanted_.push_back(std::move(entry));
-  return Recipe::source(good ? *info : WeightInfo{key, DType::F32, extents});
+  if (!good) return Recipe::source({key, DType::F32, extents});
+  const Recipe* derived = source_.recipe_of(key);
+  return derived ? *derived : Recipe::source(*info);
 }
 
 void Weights::tie(const std::string& name, const std::string& owner) {
