@@ -87,8 +87,10 @@ struct GemvKernels {
   // multiple of kGemvPadding elements.
   DType x_dtype;
   // out[m * out_pitch + r] = x row m . weight row r
-  void (*run)(DType w_dtype, const void* w, int64_t w_pitch, int64_t w_rows, const void* x,
-              int64_t x_pitch, int m, int64_t k, float* out, int64_t out_pitch);
+  using Run = void (*)(DType w_dtype, const void* w, int64_t w_pitch, int64_t w_rows, const void* x,
+                       int64_t x_pitch, int m, int64_t k, float* out, int64_t out_pitch);
+  Run run;        // fetches the weight from memory ahead of its use
+  Run run_again;  // the same on weight rows that a call of `run` has just read
 };
 inline constexpr int64_t kGemvPadding = 64;
 inline constexpr int kMostGemvRows = 24;  // of worth_up_to

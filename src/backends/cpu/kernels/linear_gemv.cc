@@ -65,9 +65,10 @@ void run_gemv(const LinearCall& call, const RowKernels& rows, const GemvKernels&
       int64_t count = std::min(step, end - row);
       for (int64_t batch = 0; batch < batches; ++batch) {
         int64_t first = call.m * batch / batches, next = call.m * (batch + 1) / batches;
-        gemv.run(call.weight.dtype(), call.weight.at(row, 0), call.weight.pitch(), count,
-                 x + first * x_bytes, x_pitch, static_cast<int>(next - first), call.k,
-                 sums + first * kMostWeightRows, kMostWeightRows);
+        auto run = batch == 0 ? gemv.run : gemv.run_again;
+        run(call.weight.dtype(), call.weight.at(row, 0), call.weight.pitch(), count,
+            x + first * x_bytes, x_pitch, static_cast<int>(next - first), call.k,
+            sums + first * kMostWeightRows, kMostWeightRows);
       }
       for (int64_t i = 0; i < call.m; ++i) {
         finish_row(rows, call, i, row, count, sums + i * kMostWeightRows);

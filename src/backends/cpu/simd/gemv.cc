@@ -24,16 +24,20 @@ struct ExpandStep {
   static F multiply(F w, F x, F sum) { return fma(w, x, sum); }
 };
 
+template <bool from_memory>
 void run(DType w_dtype, const void* w, int64_t w_pitch, int64_t w_rows, const void* x,
          int64_t x_pitch, int m, int64_t k, float* out, int64_t out_pitch) {
   with_format(w_dtype, [&]<class Format>(Format) {
-    gemv<ExpandStep<Format>>(m, w, w_pitch, w_rows, x, x_pitch, k, out, out_pitch);
+    gemv<ExpandStep<Format>, from_memory>(m, w, w_pitch, w_rows, x, x_pitch, k, out, out_pitch);
   });
 }
 
 }  // namespace
 
-const GemvKernels kGemv = {
-    .max_rows = kMost, .worth_up_to = kWorthUpTo, .x_dtype = DType::F32, .run = run};
+const GemvKernels kGemv = {.max_rows = kMost,
+                           .worth_up_to = kWorthUpTo,
+                           .x_dtype = DType::F32,
+                           .run = run<true>,
+                           .run_again = run<false>};
 
 }  // namespace tenon::cpu::TENON_ISA

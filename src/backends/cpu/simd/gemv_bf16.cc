@@ -18,14 +18,18 @@ struct PairStep {
   static F multiply(V w, V x, F sum) { return _mm512_dpbf16_ps(sum, (__m512bh)w, (__m512bh)x); }
 };
 
+template <bool from_memory>
 void run(DType, const void* w, int64_t w_pitch, int64_t w_rows, const void* x, int64_t x_pitch,
          int m, int64_t k, float* out, int64_t out_pitch) {
-  gemv<PairStep>(m, w, w_pitch, w_rows, x, x_pitch, k, out, out_pitch);
+  gemv<PairStep, from_memory>(m, w, w_pitch, w_rows, x, x_pitch, k, out, out_pitch);
 }
 
 }  // namespace
 
-const GemvKernels kGemv = {
-    .max_rows = PairStep::kMostRows, .worth_up_to = 24, .x_dtype = DType::BF16, .run = run};
+const GemvKernels kGemv = {.max_rows = PairStep::kMostRows,
+                           .worth_up_to = 24,
+                           .x_dtype = DType::BF16,
+                           .run = run<true>,
+                           .run_again = run<false>};
 
 }  // namespace tenon::cpu::TENON_ISA

@@ -37,7 +37,8 @@ __attribute__((always_inline)) inline void fetch_ahead(const void* at) {
 }
 
 // out[i, j] (+)= x row i . weight row j, i < m, j < r.
-template <class Step, int m, int r>
+// A first pass over the weight comes from memory, later ones from L2.
+template <class Step, int m, int r, bool from_memory>
 inline void dot_rows(const typename Step::W* w, int64_t w_pitch, const typename Step::X* x,
                      int64_t x_pitch, int64_t k, float* out, int64_t out_pitch, bool accumulate) {
   F sums[m][r];
@@ -53,7 +54,7 @@ inline void dot_rows(const typename Step::W* w, int64_t w_pitch, const typename 
     for (int j = 0; j < r; ++j) {
       // The rows after these, at the same k. Not in a loop of its own: gcc drops a loop that only
       // prefetches, which to it has no effect.
-      fetch_ahead<vector_bytes>(w + (j + r) * w_pitch + at);
+      if constexpr (from_memory) fetch_ahead<vector_bytes>(w + (j + r) * w_pitch + at);
       rows[j] = load_w(w + j * w_pitch + at);
     }
 #pragma GCC unroll 8
@@ -80,7 +81,7 @@ inline void dot_rows(const typename Step::W* w, int64_t w_pitch, const typename 
   }
 }
 
-template <class Step, int m>
+template <class Step, int m, bool from_memory>
 void gemv_rows(const typename Step::W* w, int64_t w_pitch, int64_t w_rows,
                const typename Step::X* x, int64_t x_pitch, int64_t k, float* out,
                int64_t out_pitch) {
@@ -93,26 +94,28 @@ void gemv_rows(const typename Step::W* w, int64_t w_pitch, int64_t w_rows,
     int64_t count = k - first < chunk ? k - first : chunk;
     int64_t row = 0;
     for (; row + r <= w_rows; row += r) {
-      dot_rows<Step, m, r>(w + row * w_pitch + first, w_pitch, x + first, x_pitch, count, out + row,
-                           out_pitch, first > 0);
+      dot_rows<Step, m, r, from_memory>(w + row * w_pitch + first, w_pitch, x + first, x_pitch,
+                                        count, out + row, out_pitch, first > 0);
     }
     for (; row < w_rows; ++row) {
-      dot_rows<Step, m, 1>(w + row * w_pitch + first, w_pitch, x + first, x_pitch, count, out + row,
-                           out_pitch, first > 0);
+      dot_rows<Step, m, 1, from_memory>(w + row * w_pitch + first, w_pitch, x + first, x_pitch,
+                                        count, out + row, out_pitch, first > 0);
     }
     if (chunk == 0) break;
   }
 }
 
-template <class Step, int m = Step::kMostRows>
+template <class Step, bool from_memory, int m = Step::kMostRows>
 void gemv(int x_rows, const void* w, int64_t w_pitch, int64_t w_rows, const void* x,
           int64_t x_pitch, int64_t k, float* out, int64_t out_pitch) {
   if constexpr (m > 0) {
     if (x_rows < m) {
-      return gemv<Step, m - 1>(x_rows, w, w_pitch, w_rows, x, x_pitch, k, out, out_pitch);
+      return gemv<Step, from_memory, m - 1>(x_rows, w, w_pitch, w_rows, x, x_pitch, k, out,
+                                            out_pitch);
     }
-    gemv_rows<Step, m>(static_cast<const typename Step::W*>(w), w_pitch, w_rows,
-                       static_cast<const typename Step::X*>(x), x_pitch, k, out, out_pitch);
+    gemv_rows<Step, m, from_memory>(static_cast<const typename Step::W*>(w), w_pitch, w_rows,
+                                    static_cast<const typename Step::X*>(x), x_pitch, k, out,
+                                    out_pitch);
   }
 }
 
