@@ -68,6 +68,12 @@ bool check_token(const AddedToken& token, const Vocabulary& vocabulary, ProblemL
   return true;
 }
 
+// The first of `ranges` that shares a byte with [begin, end), or nullptr.
+const ByteRange* first_overlap(std::span<const ByteRange> ranges, size_t begin, size_t end) {
+  auto found = std::ranges::lower_bound(ranges, begin, std::ranges::less_equal{}, &ByteRange::end);
+  return found != ranges.end() && found->begin < end ? &*found : nullptr;
+}
+
 }  // namespace
 
 PrefixTrie::PrefixTrie() : nodes_{{0, -1, -1, -1}} {
@@ -145,14 +151,40 @@ const AddedToken* AddedTokens::find_text(std::string_view text) const {
   return found == by_text_.end() ? nullptr : &tokens_[found->second];
 }
 
-void AddedTokens::split(std::string_view text, bool normalized, bool parse_special,
+// The next token that is not hidden by `options`. What users wrote hides neither the tokens of
+// others that begin inside a refused one, nor a shorter one at the same place.
+PrefixTrie::Hit AddedTokens::find_allowed(std::string_view text, size_t from, bool normalized,
+                                          const EncodeOptions& options) const {
+  const PrefixTrie& trie = normalized ? normalized_ : raw_;
+  PrefixTrie::Hit hit = trie.find(text, from);
+  while (hit.value >= 0) {
+    const AddedToken& token = tokens_[hit.value];
+    const ByteRange* user = first_overlap(options.plain, hit.begin, hit.end);
+    bool guarded = token.special || std::ranges::count(options.controls, token.id) > 0;
+    if (token.special && !options.parse_special) {
+      hit = trie.find(text, hit.end);
+    } else if (!user || !guarded) {
+      break;
+    } else if (user->begin > hit.begin) {
+      PrefixTrie::Hit shorter = trie.find(text.substr(0, user->begin), hit.begin);
+      bool hidden = shorter.value >= 0 && tokens_[shorter.value].special && !options.parse_special;
+      if (shorter.value >= 0 && !hidden) return shorter;
+      hit = trie.find(text, hit.begin + 1);
+    } else {
+      hit = trie.find(text, hit.begin + 1);
+    }
+  }
+  return hit;
+}
+
+void AddedTokens::split(std::string_view text, bool normalized, const EncodeOptions& options,
                         std::vector<AddedSplit>& out) const {
   const PrefixTrie& trie = normalized ? normalized_ : raw_;
   size_t covered = 0;
   if (!trie.empty()) {
-    for (auto hit = trie.find(text, 0); hit.value >= 0; hit = trie.find(text, hit.end)) {
+    for (auto hit = find_allowed(text, 0, normalized, options); hit.value >= 0;
+         hit = find_allowed(text, hit.end, normalized, options)) {
       const AddedToken& token = tokens_[hit.value];
-      if (token.special && !parse_special) continue;
       if (token.single_word && !is_whole_word(text, hit.begin, hit.end)) continue;
       size_t begin = token.lstrip ? std::max(space_begin(text, hit.begin), covered) : hit.begin;
       size_t end = token.rstrip ? space_end(text, hit.end) : hit.end;

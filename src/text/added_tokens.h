@@ -9,6 +9,7 @@
 
 #include "text/component_json.h"
 #include "text/normalizers.h"
+#include "text/tokenizer.h"
 #include "text/vocabulary.h"
 
 namespace tenon::text {
@@ -65,12 +66,15 @@ class AddedTokens {
   const AddedToken* find_id(int32_t id) const;
   const AddedToken* find_text(std::string_view text) const;
 
-  // Cuts `text` at the tokens with `normalized` as given. With parse_special off special tokens
-  // stay text.
-  void split(std::string_view text, bool normalized, bool parse_special,
+  // Cuts `text` at the tokens with `normalized` as given. parse_special, plain and controls of
+  // `options` say which are left as text; `plain` are ranges of this `text`.
+  void split(std::string_view text, bool normalized, const EncodeOptions& options,
              std::vector<AddedSplit>& out) const;
+  bool has_normalized() const { return !normalized_.empty(); }
 
  private:
+  PrefixTrie::Hit find_allowed(std::string_view text, size_t from, bool normalized,
+                               const EncodeOptions& options) const;
   std::vector<AddedToken> tokens_;
   std::unordered_map<int32_t, int32_t> by_id_;
   std::unordered_map<std::string, int32_t> by_text_;

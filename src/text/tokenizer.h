@@ -10,12 +10,24 @@
 
 namespace tenon::text {
 
+// Bytes [begin, end) of a text.
+struct ByteRange {
+  size_t begin = 0, end = 0;
+  bool operator==(const ByteRange&) const = default;
+};
+
 struct EncodeOptions {
   // Adds what the tokenizer's template adds around a text ("<s>" for Llama).
   bool add_special_tokens = true;
   // Whether "<|im_end|>" in the text becomes that token. Off for text that a user wrote: it then
   // cannot forge the boundaries of a chat.
   bool parse_special = true;
+  // Parts of the text that users wrote, in order and not touching. No special token is found where
+  // it would overlap one, and none of `controls`: so users forge nothing, and all else is encoded
+  // as in one text.
+  std::span<const ByteRange> plain = {};
+  // Ids of added tokens that are not marked special and yet shape a chat.
+  std::span<const int32_t> controls = {};
 };
 
 // The names of the tokens with a role, as tokenizer_config.json gives them; empty where it has
