@@ -13,7 +13,7 @@
 #include "backends/cpu/impl_list.h"
 #include "base/checked.h"
 #include "base/thread_pool.h"
-#include "cpu_ceilings.h"
+#include "kernels/cpu_ceilings.h"
 #include "ops/linear.h"
 #include "tensor/float_formats.h"
 

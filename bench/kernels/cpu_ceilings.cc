@@ -1,4 +1,4 @@
-#include "cpu_ceilings.h"
+#include "kernels/cpu_ceilings.h"
 
 #include <immintrin.h>
 #include <time.h>
