@@ -1,5 +1,5 @@
 // Correctness and speed of the CUDA kernels.
-//   bench_cuda [check] [linear] [gemv-shapes] [rows] [attention]     without arguments: all but
+//   bench_cuda [check] [linear] [gemv-shapes] [rows] [attention] [layers]     without arguments: all but
 //   gemv-shapes
 #include <cstdio>
 #include <set>
@@ -12,10 +12,9 @@
 int main(int argc, char** argv) {
   using namespace tenon;
   std::set<std::string> wanted(argv + 1, argv + argc);
-  if (wanted.empty()) wanted = {"check", "linear", "rows", "attention"};
-  std::string why;
-  if (cuda::device_count(why) == 0) {
-    std::printf("skip bench_cuda: %s\n", why.c_str());
+  if (wanted.empty()) wanted = {"check", "linear", "rows", "attention", "layers"};
+  if (auto refusal = device::gpu_refusal(cuda::survey(), 0)) {
+    std::printf("skip bench_cuda: %s\n", refusal->what());
     return 0;
   }
   try {
@@ -30,6 +29,7 @@ int main(int argc, char** argv) {
     if (wanted.count("gemv-shapes")) bench::bench_gemv_shapes(gpu, ceilings);
     if (wanted.count("rows")) bench::bench_rows(gpu, ceilings);
     if (wanted.count("attention")) bench::bench_attention(gpu, ceilings);
+    if (wanted.count("layers")) bench::bench_layers(gpu, ceilings);
     return wrong == 0 ? 0 : 1;
   } catch (const Error& error) {
     std::printf("error: %s\n", error.what());

@@ -1,6 +1,8 @@
 #include "runtime/session.h"
 
+#include "base/checked.h"
 #include "base/error.h"
+#include "base/text.h"
 #include "runtime/backend_loader.h"
 #include "runtime/device_constants.h"
 
@@ -47,6 +49,7 @@ void Session::make_runners(ConstantSource& constants, const SessionOptions& opti
     device_constants_ = std::make_unique<DeviceConstants>(plan_, constants, *device_);
     source = device_constants_.get();
   }
+  check_memory(0);
   for (const plan::Stage& stage : plan_.stages) {
     if (stage.ranks > static_cast<int>(options.devices.size())) {
       throw Error(ErrorCode::Unsupported, "the stage needs more devices")
@@ -57,6 +60,21 @@ void Session::make_runners(ConstantSource& constants, const SessionOptions& opti
     runners_.push_back(
         std::make_unique<StageRunner>(stage, *source, opened.backends, *device_, *stream_));
   }
+}
+
+void Session::check_memory(int64_t state_bytes) const {
+  int64_t free = device_->free_bytes();
+  int64_t weights = device_constants_ ? device_constants_->pending_bytes() : 0;
+  if (free < 0 || checked_add(weights, state_bytes, "device memory") <= free) return;
+  bool by_weights = weights > free;
+  std::string wanted = format_bytes(weights) + " for weights";
+  if (state_bytes > 0) wanted += " and " + format_bytes(state_bytes) + " for states (KV cache)";
+  throw Error(ErrorCode::OutOfMemory, by_weights ? "the plan does not fit into the device's memory"
+                                                 : "the KV cache does not fit beside the weights")
+      .at(device_->id().to_string())
+      .got(wanted + " wanted, " + format_bytes(free) + " free")
+      .fix(by_weights ? "build the plan in a smaller type, or use a device with more memory"
+                      : "ask for fewer or shorter sequences, or limit the cache");
 }
 
 bool Session::has_stage(std::string_view name) const {

@@ -10,6 +10,8 @@
 
 namespace tenon::runtime {
 
+class DeviceConstants;
+
 struct SessionOptions {
   std::vector<device::DeviceId> devices = {{device::Kind::Cpu, 0}};
   // Only the scalar reference: the conformance of last resort, very slow.
@@ -29,12 +31,17 @@ class Session {
 
   const plan::Plan& plan() const { return plan_; }
   device::Device& device() const { return *device_; }
+  // Throws ErrorCode::OutOfMemory with what is wanted and free where the weights that are not on
+  // the device yet and `state_bytes` do not fit together. Called before anything is allocated, so
+  // that a cache that is too large does not take what others need.
+  void check_memory(int64_t state_bytes) const;
   StageRunner& stage(std::string_view name);
   bool has_stage(std::string_view name) const;
 
  private:
   std::shared_ptr<const plan::PlanFile> file_;
-  std::unique_ptr<ConstantSource> owned_constants_, device_constants_;
+  std::unique_ptr<ConstantSource> owned_constants_;
+  std::unique_ptr<DeviceConstants> device_constants_;  // none where the device is the host
   const plan::Plan& plan_;
   device::Device* device_ = nullptr;
   std::unique_ptr<device::Stream> stream_;

@@ -143,11 +143,14 @@ const Binding& StageRunner::binding_for(const SymbolValues& symbols) {
     key.push_back(bound);
   }
   auto found = bindings_.find(key);
-  if (found != bindings_.end()) return found->second;
-  Binding binding = bind_stage(stage_, bounds, backends_);
-  grow(arena_, binding.arena_bytes);
-  grow(workspace_, binding.workspace_bytes);
-  return bindings_.emplace(std::move(key), std::move(binding)).first->second;
+  if (found == bindings_.end()) {
+    found = bindings_.emplace(std::move(key), bind_stage(stage_, bounds, backends_)).first;
+  }
+  // Also for a binding that is known: growing for a larger one may have failed since, and left
+  // nothing.
+  grow(arena_, found->second.arena_bytes);
+  grow(workspace_, found->second.workspace_bytes);
+  return found->second;
 }
 
 void StageRunner::grow(device::Arena& arena, int64_t bytes) {
@@ -189,7 +192,7 @@ void StageRunner::place_inputs(std::span<const StageInput> inputs) {
   for (const StageInput& input : inputs) {
     if (!input.on_device) total += round_up(input.view.bytes() + 1, kAlignment);
   }
-  if (total > input_memory_.bytes()) {
+  if (total > input_memory_.bytes() || total > pinned_.bytes()) {
     int64_t bytes = std::max<int64_t>(2 * total, 1 << 16);
     grow(input_memory_, bytes);
     pinned_ = device::Arena();
@@ -304,6 +307,8 @@ std::span<const TensorView> StageRunner::run(std::span<const StageInput> inputs)
   place_inputs(inputs);
   if (!current_binding_ || symbols != current_symbols_) {
     const Binding& binding = binding_for(symbols);
+    // Uploading the weights may fail half-way through the views: then there are none.
+    current_binding_ = nullptr;
     make_views(binding, symbols);
     current_binding_ = &binding;
     current_symbols_ = std::move(symbols);

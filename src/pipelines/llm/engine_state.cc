@@ -57,8 +57,10 @@ Engine::State::State(std::unique_ptr<runtime::Session> session_, const EngineOpt
   if (session->has_stage("sample")) sampler.emplace(session->stage("sample"));
   auto unfollowed = unfollowed_generation_fields(session->plan().generation);
   if (!unfollowed.empty()) log_warn("not followed: generation " + join(unfollowed, ", "));
-  decoder.allocate_states(
-      {{"cache_blocks", options.cache_blocks}, {"block_size", options.block_size}});
+  SymbolValues cache = {{"cache_blocks", options.cache_blocks},
+                        {"block_size", options.block_size}};
+  session->check_memory(decoder.state_bytes(cache));
+  decoder.allocate_states(cache);
 }
 
 std::unique_ptr<Sequence> Engine::State::make_sequence(Request request, UpdateCallback callback) {
