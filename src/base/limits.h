@@ -41,6 +41,13 @@ struct Limits {
   int64_t prompt_bytes = 64ll << 20;
   int stop_strings = 64;
   int regex_bytes = 16 << 10;
+  int64_t template_bytes = 1 << 20;
+  int template_syntax_depth = 200;
+  int64_t template_steps = 4'000'000;
+  int template_depth = 1000;
+  int template_value_depth = 100;
+  int64_t template_bytes_held = 256ll << 20;
+  int64_t template_output_bytes = 16ll << 20;
 };
 
 inline constexpr Limits kLimits{};
