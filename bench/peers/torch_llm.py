@@ -20,7 +20,7 @@ import torch
 
 from serving import Server
 from static_llm import StaticLlm
-from torch_timing import median, versions
+from torch_timing import median, record, replay_seconds, versions
 
 DTYPES = {"f16": torch.float16, "bf16": torch.bfloat16, "f32": torch.float32}
 
@@ -101,6 +101,26 @@ class Compiled:
             return float((got - wanted).abs().max() / wanted.pow(2).mean().sqrt())
 
 
+def read_rate():
+    """Bytes a second of adding up 4 GiB: the ceiling of a step that reads every weight once."""
+    data = torch.randn(1 << 30, device="cuda")
+    graph = record(lambda: data.sum())
+    return data.nbytes / median(replay_seconds(graph))
+
+
+def floor_seconds(model, args, batch):
+    """Reading the weights of one step, and the cache in the middle of the new tokens."""
+    config = model.config
+    tied = config.tie_word_embeddings
+    embedding = model.get_input_embeddings().weight.nbytes
+    weights = sum(p.nbytes for p in model.parameters()) - (0 if tied else embedding)
+    layers = config.num_hidden_layers
+    kv_heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
+    width = 2 * kv_heads * (config.hidden_size // config.num_attention_heads) * DTYPES[args.dtype].itemsize
+    cache = batch * layers * width * (args.prompt_tokens + args.new_tokens / 2)
+    return (weights + cache) / args.read_rate
+
+
 def measure_decode(model, server, args, batch):
     prompt, fresh = args.prompt_tokens, args.new_tokens
     peers = [Compiled(model, batch, prompt, fresh, tuned) for tuned in args.tunings]
@@ -120,7 +140,7 @@ def measure_decode(model, server, args, batch):
     return {"what": "decode", "batch": batch, "prompt_tokens": prompt, "new_tokens": fresh,
             "tokens_per_second": rate, "peers": {name: median(rates) for name, rates in found.items()},
             "samples": found, "peer_logit_error_over_rms": errors, "speedup": rate / best,
-            "seconds_a_token": ours[-1]["token_seconds"], "ours": ours}
+            "floor_seconds": floor_seconds(model, args, batch), "seconds_a_token": ours[-1]["token_seconds"], "ours": ours}
 
 
 def measure_prefill(model, server, args, tokens):
@@ -190,6 +210,7 @@ def main():
                max(args.batches), "--max-num-tokens", max([args.prompt_tokens] + args.prefill), "--repeats", 3]
     with Server(command) as server, torch.no_grad():
         report["loaded"] = server.greeting
+        args.read_rate = report["read_bytes_per_second"] = read_rate()
         model = load(args.model, args.dtype)
         jobs = [(measure_decode, batch) for batch in args.batches] + [(measure_prefill, n) for n in args.prefill]
         for measure, size in jobs:
