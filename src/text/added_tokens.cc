@@ -137,6 +137,7 @@ AddedTokens::AddedTokens(std::vector<AddedToken> tokens, const Vocabulary& vocab
     NormalText text{token.content, true};
     if (token.normalized && normalizer) normalizer->apply(text);
     (token.normalized ? normalized_ : raw_).add(text.text, index);
+    token.shown = std::move(text.text);
     tokens_.push_back(std::move(token));
   }
 }

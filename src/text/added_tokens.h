@@ -22,6 +22,7 @@ struct AddedToken {
   bool rstrip = false;       // takes the white space after it
   bool normalized = false;   // looked for in the normalised text
   bool special = false;
+  std::string shown;  // what decoding gives: the content as normalised where `normalized`
 };
 
 // A part of a text: an added token, or (token < 0) text between two.

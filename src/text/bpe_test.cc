@@ -26,14 +26,14 @@ std::string message_of(const TestTokenizer& tokenizer) {
 // The definition: again and again the lowest rank, at its leftmost place.
 Ids merged_by_definition(const MergeTable& table, Ids slots) {
   while (true) {
-    int32_t best = -1;
+    MergeTable::Merge best;
     size_t place = 0;
     for (size_t i = 0; i + 1 < slots.size(); ++i) {
-      int32_t rank = table.find(slots[i], slots[i + 1]);
-      if (rank >= 0 && (best < 0 || rank < best)) best = rank, place = i;
+      MergeTable::Merge merge = table.find(slots[i], slots[i + 1]);
+      if (merge.rank >= 0 && (best.rank < 0 || merge.rank < best.rank)) best = merge, place = i;
     }
-    if (best < 0) return slots;
-    slots[place] = table.rule(best).merged;
+    if (best.rank < 0) return slots;
+    slots[place] = best.merged;
     slots.erase(slots.begin() + static_cast<int64_t>(place) + 1);
   }
 }
@@ -52,7 +52,10 @@ MergeTable random_table(std::mt19937& rng, int letters) {
     if (found == texts.end()) texts.push_back(joined);
   }
   std::shuffle(rules.begin(), rules.end(), rng);
-  return MergeTable(rules);
+  if (rng() % 2 == 0) return MergeTable(rules);
+  std::vector<int32_t> ranks(rules.size());
+  for (int32_t& rank : ranks) rank = static_cast<int32_t>(rng() % 20);  // shared ones
+  return MergeTable(rules, ranks);
 }
 
 TEST(Merger, DoesWhatTheDefinitionSays) {
@@ -73,8 +76,8 @@ TEST(Merger, DoesWhatTheDefinitionSays) {
 
 TEST(Merger, TakesTheLastRankOfAPairThatComesTwice) {
   MergeTable table({{0, 1, 2}, {1, 1, 3}, {0, 1, 2}});
-  EXPECT_EQ(table.find(0, 1), 2);
-  EXPECT_EQ(table.find(1, 0), -1);
+  EXPECT_EQ(table.find(0, 1).rank, 2);
+  EXPECT_EQ(table.find(1, 0).rank, -1);
 }
 
 TEST(Bpe, ReadsMergesAsStringsAndAsPairs) {

@@ -65,7 +65,7 @@ std::vector<ByteRange> normalised_ranges(const Normalizer& normalizer, std::stri
 // has the plain ranges of this stretch.
 void add_normalised(const TokenizerParts& parts, std::string_view text, bool at_start,
                     EncodeOptions options, Pieces& pieces) {
-  NormalText normal{std::string(text), true};
+  NormalText normal{std::string(text), true, at_start};
   if (parts.normalizer) parts.normalizer->apply(normal);
   std::vector<ByteRange> plain;
   if (parts.normalizer && parts.added.has_normalized() && !options.plain.empty()) {
@@ -139,7 +139,7 @@ std::vector<int32_t> Tokenizer::encode(std::string_view text, const EncodeOption
 
 void push_token(const TokenizerParts& parts, int32_t id, bool skip_special, DecoderStage& stage) {
   if (const AddedToken* added = parts.added.find_id(id)) {
-    if (!added->special || !skip_special) stage.push(added->content, true);
+    if (!added->special || !skip_special) stage.push(added->shown, true);
     return;
   }
   const Vocabulary& vocabulary = parts.model->vocabulary();

@@ -43,9 +43,12 @@ struct TokenizerParts;
 // number of threads may use one object at once.
 class Tokenizer {
  public:
-  // Reads tokenizer.json; without one, vocab.json + merges.txt with added_tokens.json. Roles come
-  // from tokenizer_config.json and special_tokens_map.json. Every problem is in one Error.
+  // Reads tokenizer.json; without one, vocab.json + merges.txt, a SentencePiece tokenizer.model or
+  // spiece.model, Llama-3's tokenizer.model, or BERT's vocab.txt, with added_tokens.json. Roles
+  // come from tokenizer_config.json and special_tokens_map.json. Every problem is in one Error.
   static std::shared_ptr<const Tokenizer> from_folder(const std::string& folder);
+  // Whether the folder has one of these files.
+  static bool is_in_folder(const std::string& folder);
   // `json_text` is the content of a tokenizer.json.
   static std::shared_ptr<const Tokenizer> from_json(std::string_view json_text,
                                                     const SpecialTokenNames& names = {});
