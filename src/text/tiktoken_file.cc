@@ -1,9 +1,8 @@
 #include "text/tiktoken_file.h"
 
-#include <charconv>
-
 #include "base/error.h"
 #include "base/limits.h"
+#include "base/number.h"
 #include "text/base64.h"
 #include "text/byte_level.h"
 #include "text/component_json.h"
@@ -23,12 +22,9 @@ std::optional<RankLine> parse_line(std::string_view line) {
   size_t space = line.find(' ');
   if (space == line.npos) return std::nullopt;
   std::optional<std::string> bytes = decode_base64(line.substr(0, space));
-  std::string_view number = line.substr(space + 1);
-  int64_t rank = -1;
-  auto [end, problem] = std::from_chars(number.data(), number.data() + number.size(), rank);
-  bool whole = problem == std::errc() && end == number.data() + number.size();
-  if (!bytes || bytes->empty() || !whole) return std::nullopt;
-  return RankLine{*std::move(bytes), rank};
+  std::optional<int64_t> rank = parse_number<int64_t>(line.substr(space + 1));
+  if (!bytes || bytes->empty() || !rank) return std::nullopt;
+  return RankLine{*std::move(bytes), *rank};
 }
 
 std::string spelled(std::string_view bytes) {

@@ -1,8 +1,10 @@
 #include "text/tokenizer_files.h"
 
-#include <cstdlib>
+#include <optional>
 
+#include "base/error.h"
 #include "base/file.h"
+#include "base/number.h"
 
 namespace tenon::text {
 
@@ -108,8 +110,13 @@ void AddedTokenList::add_from_config(const Json& config) {
   const Json* listed = config.find("added_tokens_decoder");
   if (!listed) return;
   for (const auto& [id, value] : listed->as_object("tokenizer_config.json: added_tokens_decoder")) {
+    std::optional<int64_t> number = parse_number<int64_t>(id);
+    if (!number) {
+      Error error(ErrorCode::BadInput, "not a token id");
+      throw error.at("tokenizer_config.json: added_tokens_decoder").got(id);
+    }
     Json entry = value;
-    entry.set("id", static_cast<int64_t>(std::strtoll(id.c_str(), nullptr, 10)));
+    entry.set("id", *number);
     Json list = Json::Array{entry};
     AddedToken token =
         read_added_tokens({list, "tokenizer_config.json: added_tokens_decoder." + id})[0];

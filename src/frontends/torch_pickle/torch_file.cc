@@ -43,6 +43,7 @@ void check_byte_order(const ZipArchive& archive, const std::string& prefix) {
 // Strides of 0 and many views of one storage make far more bytes of tensors than the file has;
 // reading them all would take accordingly long.
 void check_expansion(const std::vector<WeightInfo>& weights, int64_t file_bytes) {
+  // bounded: a file that is mapped has fewer than 2^47 bytes
   int64_t total = 0, most = (64ll << 20) + kLimits.torch_expansion * file_bytes;
   for (const WeightInfo& info : weights) {
     total = checked_add(total, info.bytes(), "bytes of all tensors");
@@ -184,6 +185,7 @@ TensorView TorchFile::view(std::string_view name) const {
   const TorchTensor& tensor = tensors_[static_cast<size_t>(info - weights_.data())];
   const Storage& storage = storages_[tensor.storage];
   std::call_once(storage.used, [&] { prepare(storage); });
+  // bounded: the offset lies in the storage, as was verified when the file was opened
   TensorView view(storage.data + tensor.offset * (dtype_bits(tensor.dtype) / 8), tensor.dtype,
                   tensor.extents);
   view.strides = tensor.strides;

@@ -13,7 +13,7 @@ namespace tenon::frontends {
 
 inline std::string number_bytes(uint64_t value, int count) {
   std::string bytes;
-  for (int i = 0; i < count; ++i) bytes += static_cast<char>(value >> (8 * i) & 255);
+  for (int i = 0; i < count; ++i) bytes += i < 8 ? static_cast<char>(value >> (8 * i) & 255) : '\0';
   return bytes;
 }
 inline uint32_t crc_of(const std::string& data) {
