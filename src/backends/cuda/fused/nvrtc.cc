@@ -2,6 +2,8 @@
 
 #include <dlfcn.h>
 
+#include <iterator>
+
 #include "base/error.h"
 #include "device/library_search.h"
 
@@ -103,7 +105,7 @@ std::vector<char> compile_cubin(const Nvrtc& api, const std::string& source,
   };
   check(api.create(&owner.program, source.c_str(), "fused.cu", 0, nullptr, nullptr), "create");
   std::string target = "--gpu-architecture=" + std::string(architecture);
-  const char* options[] = {target.c_str(), "--std=c++17", "--device-as-default-execution-space"};
+  const char* options[] = {target.c_str(), "--std=c++17"};
   check(api.compile(owner.program, static_cast<int>(std::size(options)), options), architecture);
   size_t bytes = 0;
   check(api.cubin_size(owner.program, &bytes), "cubin");
