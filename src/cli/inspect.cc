@@ -1,10 +1,12 @@
 #include <CLI/CLI.hpp>
+#include <algorithm>
 
 #include "base/file.h"
 #include "cli/inspect_views.h"
 #include "cli/plan_diff.h"
 #include "cli/step_choices.h"
 #include "cli/verb.h"
+#include "runtime/backend_loader.h"
 
 namespace tenon::cli {
 namespace {
@@ -22,7 +24,10 @@ struct InspectCommand {
 }
 
 bool is_model_source(const std::string& path) {
-  return is_directory(path) || path.ends_with(".safetensors");
+  if (is_directory(path)) return true;
+  std::string_view ends[] = {".safetensors", ".bin", ".pth", ".pt"};
+  return std::any_of(std::begin(ends), std::end(ends),
+                     [&](std::string_view end) { return path.ends_with(end); });
 }
 
 View view_of_folder(const InspectCommand& command) {
@@ -48,7 +53,8 @@ View view_of_plan(const InspectCommand& command) {
   if (command.graph == "before") return text_view("graph", file->plan().graph_before);
   if (command.graph == "after") return text_view("graph", file->plan().graph_after);
   if (!command.diff.empty()) return diff_view(*file, *plan::PlanFile::open(command.diff));
-  return plan_summary(*file);
+  return plan_summary(*file,
+                      *runtime::open_backends(device::DeviceId::parse(command.device)).device);
 }
 
 void run_inspect(const InspectCommand& command, Console& console) {
@@ -84,7 +90,9 @@ VerbAction declare_inspect(CLI::App& app) {
   app.add_option("--tokens", command->tokens, "with --why: tokens that run at once")
       ->check(CLI::Range(1, 1 << 20))
       ->capture_default_str();
-  app.add_option("--device", command->device, "with --why")->capture_default_str();
+  app.add_option("--device", command->device,
+                 "what --why and the proof note ask about: cpu, cuda or cuda:1")
+      ->capture_default_str();
   return [command](Console& console) { run_inspect(*command, console); };
 }
 

@@ -28,7 +28,8 @@ bool find_all(void* handle, CublasLt& api) {
          find(handle, "cublasLtMatmulPreferenceCreate", api.preference_create) &&
          find(handle, "cublasLtMatmulPreferenceDestroy", api.preference_destroy) &&
          find(handle, "cublasLtMatmulPreferenceSetAttribute", api.preference_set) &&
-         find(handle, "cublasLtMatmulAlgoGetHeuristic", api.heuristic);
+         find(handle, "cublasLtMatmulAlgoGetHeuristic", api.heuristic) &&
+         find(handle, "cublasLtMatmulAlgoCheck", api.check_algorithm);
 }
 
 struct Loaded {

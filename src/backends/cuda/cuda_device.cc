@@ -134,13 +134,15 @@ class CudaDevice : public device::Device {
     check(cudaGetDeviceProperties(&properties, index), "cudaGetDeviceProperties");
     int driver = 0;
     check(cudaDriverGetVersion(&driver), "cudaDriverGetVersion");
-    description_ = std::string(properties.name) + ", compute capability " +
-                   std::to_string(properties.major) + "." + std::to_string(properties.minor) +
-                   ", " + format_bytes(properties.totalGlobalMem) + ", driver for CUDA " +
-                   std::to_string(driver / 1000) + "." + std::to_string(driver % 1000 / 10);
+    fingerprint_ = std::string(properties.name) + ", compute capability " +
+                   std::to_string(properties.major) + "." + std::to_string(properties.minor);
+    description_ = fingerprint_ + ", " + format_bytes(properties.totalGlobalMem) +
+                   ", driver for CUDA " + std::to_string(driver / 1000) + "." +
+                   std::to_string(driver % 1000 / 10);
   }
   device::DeviceId id() const override { return {device::Kind::Cuda, index_}; }
   std::string description() const override { return description_; }
+  std::string fingerprint() const override { return fingerprint_; }
   bool is_host() const override { return false; }
   device::Allocator& allocator() override { return memory_; }
   int64_t free_bytes() const override {
@@ -182,7 +184,7 @@ class CudaDevice : public device::Device {
   void upload_staged(std::byte* to, const std::byte* from, int64_t bytes, cudaStream_t stream);
 
   int index_;
-  std::string description_;
+  std::string description_, fingerprint_;
   DeviceAllocator memory_;
   PinnedAllocator pinned_;
   std::mutex staging_mutex_;

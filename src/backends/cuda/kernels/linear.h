@@ -3,6 +3,7 @@
 #include <cuda_runtime_api.h>
 
 #include <memory>
+#include <string>
 #include <string_view>
 
 #include "ops/implementation.h"
@@ -33,10 +34,14 @@ struct LinearCall {
   int m = 0, n = 0, k = 0;
   cudaStream_t stream = nullptr;
   std::span<std::byte> workspace;
+  std::string_view variant;  // of the implementation, where a tactic names one
+  int bucket_rows = 0;       // the most rows x has in calls of this binding
 };
 
 struct PreparedLinear {
   int activation = kNoActivation;
+  std::string variant;
+  int bucket_rows = 0;
 };
 std::shared_ptr<const void> prepare_linear(const ops::OpDesc& desc);
 

@@ -29,6 +29,8 @@ std::shared_ptr<const void> prepare_linear(const ops::OpDesc& desc) {
   std::string kind = ops::read_attributes<ops::Linear>(*desc.attributes).activation;
   PreparedLinear prepared;
   if (!kind.empty()) prepared.activation = static_cast<int>(unary_kind(kind));
+  prepared.variant = desc.variant;
+  prepared.bucket_rows = static_cast<int>(linear_rows(desc));
   return std::make_shared<const PreparedLinear>(prepared);
 }
 

@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "backends/cuda/kernels/device/array.cuh"
 #include "backends/cuda/kernels/device/mma.cuh"
 #include "backends/cuda/kernels/device/reduce.cuh"
 #include "backends/cuda/kernels/dispatch.cuh"
@@ -294,6 +295,7 @@ __global__ void __launch_bounds__(Layout<kDim>::kThreads, Layout<kDim>::kBlocks)
     __syncthreads();
   }
 
+  device::Array<device::Any> results{p.out, p.out_dtype};
 #pragma unroll
   for (int half = 0; half < 2; ++half) {
     float total = tile.sum[half];
@@ -301,12 +303,12 @@ __global__ void __launch_bounds__(Layout<kDim>::kThreads, Layout<kDim>::kBlocks)
     total += __shfl_xor_sync(device::kAllLanes, total, 2);
     int row = warp * 16 + half * 8 + lane / 4, token = row / group;
     if (token >= place.tokens) continue;
-    T* to = static_cast<T*>(p.out) + (place.first_token + token) * p.out_pitch +
-            (first_head + row % group) * kDim + lane % 4 * 2;
+    int64_t to = (place.first_token + token) * p.out_pitch + (first_head + row % group) * kDim +
+                 lane % 4 * 2;
 #pragma unroll
     for (int n = 0; n < kDim / 8; ++n) {
       float pair[2] = {tile.out[n][2 * half] / total, tile.out[n][2 * half + 1] / total};
-      device::store(to + n * 8, pair);
+      results.store(to + n * 8, pair);
     }
   }
 }

@@ -153,7 +153,7 @@ template <int kLanes, int kHeads>
 __device__ void merge_blocks(Merge<kLanes, kHeads>& merge, const AttentionParams& p, int token,
                              int first_head, int heads, int rank, int splits) {
   constexpr int kDims = kLanes * kOwn;
-  device::Array<device::Any> results{p.out, p.dtype};
+  device::Array<device::Any> results{p.out, p.out_dtype};
 #if __CUDA_ARCH__ >= 900
   cg::cluster_group cluster = cg::this_cluster();
   if (splits > 1) {
@@ -314,6 +314,7 @@ void launch_split(AttentionParams p, cudaStream_t stream) {
   int head_blocks = p.kv_heads * ((group_size + kHeads - 1) / kHeads);
   Card on = card();
   int splits = choose_splits(static_cast<int64_t>(p.tokens) * head_blocks, p.most_positions, on);
+  if (p.splits > 0 && on.major >= 9) splits = std::min(p.splits, kMostSplits);
   auto kernel = paged_attention_split_kernel<T, kLanes, kHeads, device::AnyScore>;
   cudaLaunchConfig_t config{};
   config.gridDim = dim3(p.tokens * splits, head_blocks);
