@@ -77,6 +77,7 @@ int64_t bytes_on_disk(const std::string& path);
 std::vector<Case> safetensors_cases();   // S01 to S15, S25
 std::vector<Case> header_field_cases();  // S16 to S24
 std::vector<Case> folder_cases();        // S26 to S30
+std::vector<Case> config_cases();        // C01 to C05
 std::vector<Case> pickle_code_cases();   // P01 to P03
 std::vector<Case> pickle_value_cases();  // P04 to P07, P10 to P14, P23, P24
 std::vector<Case> zip_cases();           // P08, P09, P15 to P22

@@ -82,6 +82,7 @@ INSTANTIATE_TEST_SUITE_P(Safetensors, BadInput, testing::ValuesIn(safetensors_ca
 INSTANTIATE_TEST_SUITE_P(HeaderFields, BadInput, testing::ValuesIn(header_field_cases()),
                          test_name);
 INSTANTIATE_TEST_SUITE_P(Folders, BadInput, testing::ValuesIn(folder_cases()), test_name);
+INSTANTIATE_TEST_SUITE_P(Configs, BadInput, testing::ValuesIn(config_cases()), test_name);
 INSTANTIATE_TEST_SUITE_P(PickleCode, BadInput, testing::ValuesIn(pickle_code_cases()), test_name);
 INSTANTIATE_TEST_SUITE_P(PickleValues, BadInput, testing::ValuesIn(pickle_value_cases()),
                          test_name);
