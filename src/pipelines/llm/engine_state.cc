@@ -36,9 +36,12 @@ Engine::State::State(std::unique_ptr<runtime::Session> session_, const EngineOpt
       defaults(SamplingParams::from_generation(session->plan().generation)),
       tokenizer(make_tokenizer(session->plan())),
       allocator(options.cache_blocks, options.block_size),
-      scheduler(allocator, {.max_batch_size = options.max_batch_size,
-                            .max_seq_len = options.max_seq_len,
-                            .max_num_tokens = options.max_num_tokens}),
+      prefixes(allocator, options.kept_prefixes),
+      scheduler(allocator,
+                {.max_batch_size = options.max_batch_size,
+                 .max_seq_len = options.max_seq_len,
+                 .max_num_tokens = options.max_num_tokens},
+                &prefixes),
       inputs(model.hidden, max_blocks(options)) {
   if (session->has_stage("sample")) sampler.emplace(session->stage("sample"));
   auto unfollowed = unfollowed_generation_fields(session->plan().generation);
@@ -219,6 +222,11 @@ void Engine::State::deliver(std::vector<PendingUpdate> updates) {
                        .token = update.token,
                        .text = update.text,
                        .result = sequence.ended ? &sequence.result : nullptr});
+  }
+  for (const auto& sequence : ended) {
+    std::span<const int32_t> all(sequence->tokens);
+    prefixes.keep(all.first(static_cast<size_t>(sequence->computed)),
+                  std::move(sequence->blocks));
   }
 }
 

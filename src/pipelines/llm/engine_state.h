@@ -32,6 +32,7 @@ struct Engine::State {
   std::shared_ptr<const text::Tokenizer> tokenizer;
   std::optional<Sampler> sampler;  // none where the plan has no sample stage
   BlockAllocator allocator;
+  PrefixCache prefixes;
   Scheduler scheduler;
   StepInputs inputs;
   LogitsObserver observer;
