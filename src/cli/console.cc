@@ -13,6 +13,9 @@
 namespace tenon::cli {
 namespace {
 
+// A verb that failed its budget has printed its figures: the error is then on stderr alone.
+std::atomic<bool> document_printed = false;
+
 void write_all(int fd, std::string_view text) {
   while (!text.empty()) {
     ssize_t written = ::write(fd, text.data(), text.size());
@@ -67,6 +70,7 @@ void Console::print_document(std::string_view verb, const data::Json& fields) {
   data::Json document = data::Json::object();
   document.set("schema", kJsonSchema).set("verb", verb);
   for (const auto& [name, value] : fields.as_object("document")) document.set(name, value);
+  document_printed = true;
   print(document.dump(2) + "\n");
 }
 
@@ -96,7 +100,7 @@ void print_error(const Error& error, bool json) {
   if (printed.test_and_set()) return;
   try {
     fmt::print(stderr, "error: {}\n", error.what());
-    if (json) write_all(STDOUT_FILENO, error_document(error).dump(2) + "\n");
+    if (json && !document_printed) write_all(STDOUT_FILENO, error_document(error).dump(2) + "\n");
   } catch (const std::exception&) {
     // Nobody listens; the exit code still tells.
   }

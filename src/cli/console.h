@@ -48,8 +48,8 @@ std::string printable(std::string_view text);
 // Version of the documents that --json prints.
 inline constexpr int kJsonSchema = 1;
 
-// The line on stderr and, with `json`, the document on stdout. Only the first error of the process
-// is printed. Throws nothing.
+// The line on stderr and, with `json`, the document on stdout, unless the verb has printed its own
+// (figures that missed a budget). Only the first error of the process is printed. Throws nothing.
 void print_error(const Error& error, bool json);
 
 // Opens /dev/null for standard files that the caller closed, so that no file of ours gets their

@@ -30,7 +30,7 @@ using ForcedLogits =
     std::function<void(std::span<const int32_t> ids, const llm::LogitsCallback& callback)>;
 
 struct PerplexityText {
-  std::vector<int32_t> ids;
+  std::vector<int32_t> ids = {};
   int64_t words = 0, bytes = 0;  // of the page; only lm-eval reads them
 };
 

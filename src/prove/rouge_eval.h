@@ -12,9 +12,9 @@ namespace tenon::prove {
 
 struct RougeOptions {
   bool stem = false;
-  uint32_t seed = 0;                 // of the bootstrap
-  double max_drop = 1.0;             // ROUGE-1 points below the original's
-  std::optional<double> min_rouge1 = {}; // the protocol's own assertion: ROUGE-1 must exceed it
+  uint32_t seed = 0;                      // of the bootstrap
+  double max_drop = 1.0;                  // ROUGE-1 points below the original's
+  std::optional<double> min_rouge1 = {};  // the protocol's own assertion: ROUGE-1 must exceed it
 };
 
 // ROUGE in points of 100, the bootstrap's `mid` as the protocol prints it.
