@@ -8,6 +8,12 @@ std::span<const Verb> verbs() {
       {"run", "generate text with a plan", declare_run},
       {"tune", "measure on this device what each step runs fastest on", declare_tune},
       {"inspect", "show what is in a plan or a model folder", declare_inspect},
+      {"compare", "hold a plan against its model, tensor by tensor", declare_compare},
+      {"eval", "ROUGE, perplexity or KL divergence over a text", declare_eval},
+      {"bench", "time to first token, time per token, tokens per second", declare_bench},
+      {"profile", "time, bytes and arithmetic of each step, and a trace", declare_profile},
+      {"doctor", "show what this machine has, what is missing and what it would bring",
+       declare_doctor},
       {"version", "print the version and what it runs on", declare_version},
   };
   return kVerbs;
