@@ -35,6 +35,9 @@ class Console {
   void print_untrusted(std::string_view text);
   // The one document of --json: `fields`, after the schema's version and the verb's name.
   void print_document(std::string_view verb, const data::Json& fields);
+  // One of many documents, each in one line: for verbs that go on, like chat. From the first use on
+  // an error's document is one line, too.
+  void print_line(const data::Json& document);
   // A line about the work, on stderr.
   void note(std::string_view line);
 

@@ -91,4 +91,21 @@ std::vector<int32_t> encode_chat(const ChatTemplate& chat, const ChatInput& inpu
                                           .controls = controls});
 }
 
+std::optional<int32_t> end_of_turn(const ChatTemplate& chat, const Tokenizer& tokenizer) {
+  ChatInput input;
+  for (const char* role : {"user", "assistant"}) {
+    data::Json message = data::Json::object();
+    input.messages.push_back(message.set("role", role).set("content", "x"));
+  }
+  input.add_generation_prompt = false;
+  RenderedChat rendered = chat.render(input, tokenizer.parts().names);
+  size_t end = rendered.user.empty() ? 0 : rendered.user.back().end;
+  size_t begin = rendered.text.find_first_not_of(" \t\r\n", end);
+  if (begin == std::string::npos) return std::nullopt;
+  std::vector<int32_t> ids = tokenizer.encode(std::string_view(rendered.text).substr(begin),
+                                              {.add_special_tokens = false});
+  bool added = !ids.empty() && tokenizer.parts().added.find_id(ids[0]);
+  return added ? std::optional(ids[0]) : std::nullopt;
+}
+
 }  // namespace tenon::text

@@ -55,6 +55,10 @@ class ChatTemplate {
 std::vector<int32_t> encode_chat(const ChatTemplate& chat, const ChatInput& input,
                                  const Tokenizer& tokenizer);
 
+// The special token that the template writes behind an assistant's message, which a model writes
+// to end its turn; none where text does. Throws where the template refuses a plain exchange.
+std::optional<int32_t> end_of_turn(const ChatTemplate& chat, const Tokenizer& tokenizer);
+
 // The templates of one model by name: "default", and what there is beside it ("tool_use").
 class ChatTemplates {
  public:

@@ -160,6 +160,12 @@ TEST(ChatTemplate, PlainTextIsEncodedAsInOneText) {
             whole);
 }
 
+TEST(ChatTemplate, TakesTextThatIsNoUtf8) {
+  ChatTemplate parsed =
+      ChatTemplate::parse("{% for c in messages[0].content %}{{ c }}.{% endfor %}");
+  EXPECT_EQ(parsed.render(chat({message("user", "a\xF0\x9F")})).text, "a.\xEF\xBF\xBD.");
+}
+
 TEST(ChatTemplate, HasTheConversationsNames) {
   ChatInput input = chat({message("user", "x")});
   const char* source =

@@ -4,6 +4,7 @@
 #include <array>
 
 #include "base/limits.h"
+#include "base/text.h"
 #include "text/jinja/operators.h"
 #include "text/unicode.h"
 
@@ -30,9 +31,19 @@ void check_weight(RenderState& state, int64_t weight) {
       .accepted("at most " + std::to_string(kLimits.template_steps));
 }
 
+// Cuts between characters rely on valid UTF-8; what is none becomes U+FFFD, as tokenizers do.
+std::string valid_text(const std::string& text) {
+  if (is_valid_utf8(text)) return text;
+  std::string valid;
+  Utf8Assembler assembler(Utf8Assembler::Replacement::EachPart);
+  for (char byte : text) assembler.push(static_cast<uint8_t>(byte), valid);
+  assembler.finish(valid);
+  return valid;
+}
+
 Value from_json_text(RenderState& state, const std::string& text, bool user) {
   state.work_on_bytes(text.size());
-  return make_string(state, MarkedText(text, user));
+  return make_string(state, MarkedText(valid_text(text), user));
 }
 
 Value convert(RenderState& state, const data::Json& json, bool user);
