@@ -45,6 +45,10 @@ Error bad_token(const AddedToken& token, std::string_view problem) {
 }
 
 bool check_token(const AddedToken& token, const Vocabulary& vocabulary, ProblemList& problems) {
+  if (token.content.empty()) {
+    problems.add(bad_token(token, "added token is empty").got("id " + std::to_string(token.id)));
+    return false;
+  }
   if (token.content.size() > kMostAddedBytes) {
     problems.add(bad_token(token, "added token is too long")
                      .got(std::to_string(token.content.size()) + " bytes")
@@ -127,7 +131,7 @@ AddedTokens::AddedTokens(std::vector<AddedToken> tokens, const Vocabulary& vocab
   std::stable_partition(tokens.begin(), tokens.end(),
                         [](const auto& token) { return token.special; });
   for (AddedToken& token : tokens) {
-    if (token.content.empty() || !check_token(token, vocabulary, problems)) continue;
+    if (!check_token(token, vocabulary, problems)) continue;
     auto index = static_cast<int32_t>(tokens_.size());
     if (!by_text_.emplace(token.content, index).second || !by_id_.emplace(token.id, index).second) {
       problems.add(

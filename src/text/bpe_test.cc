@@ -114,6 +114,33 @@ TEST(Bpe, FallsBackToBytesOnlyWhereAllBytesHaveAToken) {
   EXPECT_THAT(tokenizer.make()->encode("£éa"), ElementsAre(2, 3, 0, 1));
 }
 
+TEST(Bpe, PrefixAndSuffixMarkThePlacesInAWord) {
+  TestTokenizer tokenizer;
+  tokenizer.vocab = R"({"<unk>":0,"a":1,"##b":2,"##b</w>":3,"ab":4,"ab</w>":5,"a</w>":6})";
+  tokenizer.merges = R"(["a ##b","a ##b</w>"])";
+  tokenizer.model_fields =
+      R"("unk_token":"<unk>","continuing_subword_prefix":"##","end_of_word_suffix":"</w>",)";
+  tokenizer.pre_tokenizer = R"({"type":"WhitespaceSplit"})";
+  auto made = tokenizer.make();
+  EXPECT_THAT(made->encode("ab abb a"), ElementsAre(5, 4, 3, 6));
+  EXPECT_THAT(made->encode("ba"), ElementsAre(0, 0));
+  EXPECT_EQ(Tokenizer::from_serialised(made->serialise())->encode("ab abb a"),
+            made->encode("ab abb a"));
+}
+
+// As tiktoken: of two ways to spell one piece neither comes first, only the place decides.
+TEST(Bpe, MergesByIdTakeTheLeftmostOfEqualIds) {
+  TestTokenizer tokenizer;
+  tokenizer.vocab = R"({"a":0,"b":1,"aa":2,"aaa":3})";
+  tokenizer.merges = "[]";
+  tokenizer.model_fields = R"("merge_by_id":true,)";
+  auto made = tokenizer.make();
+  EXPECT_THAT(made->encode("aaaa"), ElementsAre(2, 2));
+  EXPECT_THAT(made->encode("aaa"), ElementsAre(3));
+  EXPECT_THAT(made->encode("baaab"), ElementsAre(1, 3, 1));
+  EXPECT_EQ(Tokenizer::from_serialised(made->serialise())->encode("aaaba"), made->encode("aaaba"));
+}
+
 TEST(Bpe, IgnoreMergesTakesAWholePieceFirst) {
   TestTokenizer tokenizer;
   tokenizer.vocab = R"({"a":0,"b":1,"c":2,"ab":3,"bca":4})";
@@ -141,13 +168,11 @@ TEST(Bpe, NamesEveryProblemOfTheModelAtOnce) {
   TestTokenizer tokenizer;
   tokenizer.vocab = R"({"a":0,"b":0,"c":-1,"d":16777217,"e":"x"})";
   tokenizer.merges = R"(["a z","ab","a b c",["a"]])";
-  tokenizer.model_fields =
-      R"("continuing_subword_prefix":"##","end_of_word_suffix":"</w>","dropout":0.1,)";
+  tokenizer.model_fields = R"("dropout":0.1,)";
   std::string message = message_of(tokenizer);
   for (std::string_view part :
-       {"continuing_subword_prefix", "end_of_word_suffix", "dropout", "two tokens have one id",
-        "got -1", "16777217", "model.vocab.e", "model.merges[0]", "got z", "model.merges[1]",
-        "model.merges[2]", "model.merges[3]"}) {
+       {"dropout", "two tokens have one id", "got -1", "16777217", "model.vocab.e",
+        "model.merges[0]", "got z", "model.merges[1]", "model.merges[2]", "model.merges[3]"}) {
     EXPECT_THAT(message, HasSubstr(part));
   }
 }
@@ -172,7 +197,7 @@ TEST(Bpe, ManyProblemsAreCounted) {
 TEST(Bpe, RefusesOtherModelsByName) {
   TestTokenizer tokenizer;
   std::string json = tokenizer.json();
-  for (std::string kind : {"WordPiece", "Unigram", "WordLevel"}) {
+  for (std::string kind : {"Morpheme", "bpe"}) {
     std::string other = json;
     other.replace(other.find("\"BPE\""), 5, "\"" + kind + "\"");
     try {
@@ -181,7 +206,7 @@ TEST(Bpe, RefusesOtherModelsByName) {
     } catch (const Error& error) {
       EXPECT_EQ(error.code(), ErrorCode::Unsupported);
       EXPECT_THAT(error.what(), HasSubstr(kind));
-      EXPECT_THAT(error.what(), HasSubstr("accepted BPE"));
+      EXPECT_THAT(error.what(), HasSubstr("accepted BPE, WordPiece, Unigram or WordLevel"));
     }
   }
 }

@@ -6,7 +6,7 @@ namespace tenon::text {
 
 // Sets of characters as the tokenizers package of Hugging Face has them, where they differ from
 // those of utf8proc (Unicode 15). Some of its tables are those of Unicode 8 and 9, others of
-// Unicode 16 and 17. tools/make_piece_vectors.py says how they were found.
+// Unicode 16 and 17. Found by giving the package every character alone.
 bool is_bert_control(CodePoint c);        // Cc, Cf, Co and Cs without tab and line ends
 bool is_bert_punctuation(CodePoint c);    // P, and ASCII that is neither letter, digit nor space
 bool is_bert_nonspacing(CodePoint c);     // Mn, what BertNormalizer strips

@@ -7,6 +7,8 @@
 namespace tenon::text {
 namespace {
 
+// Sums are of floats, as in SentencePiece 0.2.2; older ones add a double to a float, and choose
+// otherwise where long runs of one letter have two spellings of nearly one score.
 constexpr float kUnkPenalty = 10;
 
 struct ScoreRange {
@@ -34,9 +36,8 @@ class SentencePieceUnigram : public TokenModel {
     std::vector<ByteTrie::Entry> entries;
     for (int32_t slot = 0; slot < pieces_.vocabulary.size(); ++slot) {
       std::string_view text = pieces_.vocabulary.text_of(slot);
-      // A user-defined piece has a score with which it is always chosen. The types of the sum
-      // (float, then double) are the original's.
-      double bonus = static_cast<float>(text.size()) * range.highest - 0.1;
+      // A user-defined piece has a score with which it is always chosen.
+      float bonus = static_cast<float>(text.size()) * range.highest - 0.1f;
       bool user = pieces_.types[slot] == PieceType::UserDefined;
       scores_.push_back(user ? bonus : pieces_.scores[slot]);
       if (pieces_.is_spelling(slot)) entries.emplace_back(text, slot);
@@ -51,7 +52,7 @@ class SentencePieceUnigram : public TokenModel {
  private:
   friend class SentencePieceUnigramRun;
   SentencePieces pieces_;
-  std::vector<double> scores_;  // [pieces]
+  std::vector<float> scores_;  // [pieces]
   ByteTrie trie_;
   float unk_score_ = 0;
 };

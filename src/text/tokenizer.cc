@@ -5,19 +5,17 @@
 #include "base/error.h"
 #include "base/limits.h"
 #include "base/text.h"
+#include "text/repaired_text.h"
 #include "text/tokenizer_parts.h"
 
 namespace tenon::text {
 namespace {
 
-void check_text(std::string_view text) {
+void check_length(std::string_view text) {
   if (static_cast<int64_t>(text.size()) > kLimits.prompt_bytes) {
     throw Error(ErrorCode::BadInput, "text is too long")
         .got(format_bytes(text.size()))
         .accepted("at most " + format_bytes(static_cast<uint64_t>(kLimits.prompt_bytes)));
-  }
-  if (!is_valid_utf8(text)) {
-    throw Error(ErrorCode::BadInput, "text is not valid UTF-8").fix("convert the text to UTF-8");
   }
 }
 
@@ -120,7 +118,13 @@ std::shared_ptr<const Tokenizer> Tokenizer::from_json(std::string_view json_text
 }
 
 std::vector<int32_t> Tokenizer::encode(std::string_view text, const EncodeOptions& options) const {
-  check_text(text);
+  check_length(text);
+  if (!is_valid_utf8(text)) {
+    RepairedText repaired = make_repaired_text(text, options.plain, parts_->replacement);
+    EncodeOptions moved = options;
+    moved.plain = repaired.plain;
+    return encode(repaired.text, moved);
+  }
   Pieces pieces = find_added(*parts_, text, options);
   if (parts_->pre_tokenizer) parts_->pre_tokenizer->apply(pieces);
   std::vector<int32_t> ids;

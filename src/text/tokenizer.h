@@ -59,7 +59,8 @@ class Tokenizer {
   // All that encode and decode need, as JSON text. The same input gives the same bytes.
   std::string serialise() const;
 
-  // Throws ErrorCode::BadInput where the text is not UTF-8 or longer than kLimits.prompt_bytes.
+  // What is no valid UTF-8 counts as U+FFFD, as in the original. Throws ErrorCode::BadInput where
+  // the text is longer than kLimits.prompt_bytes.
   std::vector<int32_t> encode(std::string_view text, const EncodeOptions& options = {}) const;
   // Ids that no token has are left out, as a model may have more logits than the tokenizer tokens.
   std::string decode(std::span<const int32_t> ids, bool skip_special = true) const;

@@ -107,6 +107,9 @@ std::unique_ptr<const TokenizerParts> make_tokenizer_parts(const Json& json,
     });
   }
   problems.throw_if_any();
+  if (parts->normalizer_json.get_string("type", "") == "SentencePiece") {
+    parts->replacement = Utf8Assembler::Replacement::EachByte;
+  }
   parts->names = names;
   parts->bos = role(*parts, names.bos);
   parts->eos = role(*parts, names.eos);

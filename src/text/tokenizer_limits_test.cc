@@ -46,11 +46,18 @@ class Hostile : public testing::TestWithParam<std::string> {
 TEST_P(Hostile, TextsTakeLinearTime) {
   auto tokenizer = load();
   const std::pair<const char*, std::string> texts[] = {
-      {"one letter", repeated("a")},       {"random letters", random_chars('a', 26)},
-      {"one mark", repeated("\u0301")},    {"random marks", random_chars(0x300, 80)},
-      {"new lines", repeated("\n")},       {"spaces", repeated(" ") + "x"},
-      {"quotes", repeated("'")},           {"half a token", repeated("<|end")},
-      {"CJK", random_chars(0x4E00, 5000)}, {"emoji", repeated("😀")},
+      {"one letter", repeated("a")},
+      {"random letters", random_chars('a', 26)},
+      {"one mark", repeated("\u0301")},
+      {"random marks", random_chars(0x300, 80)},
+      {"new lines", repeated("\n")},
+      {"spaces", repeated(" ") + "x"},
+      {"quotes", repeated("'")},
+      {"half a token", repeated("<|end")},
+      {"CJK", random_chars(0x4E00, 5000)},
+      {"emoji", repeated("😀")},
+      {"invalid UTF-8", repeated("a\xFF\xE4\xB8")},
+      {"long words", repeated(std::string(60, 'a') + " ")},
   };
   for (const auto& [name, text] : texts) {
     double start = processor_seconds();
@@ -63,7 +70,9 @@ TEST_P(Hostile, TextsTakeLinearTime) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Kinds, Hostile, testing::Values("llama2", "qwen2"));
+INSTANTIATE_TEST_SUITE_P(Kinds, Hostile,
+                         testing::Values("llama2", "qwen2", "bert", "t5", "sentencepiece_bpe",
+                                         "sentencepiece_unigram"));
 
 TEST(Limits, ALongPromptIsRefused) {
   auto tokenizer = TestTokenizer().make();

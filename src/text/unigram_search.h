@@ -20,7 +20,7 @@ class UnigramSearch {
   };
 
   // `scores` by slot. `unk_slot` stands for one character that is no piece.
-  UnigramSearch(const ByteTrie& trie, const std::vector<double>& scores, int32_t unk_slot,
+  UnigramSearch(const ByteTrie& trie, const std::vector<Score>& scores, int32_t unk_slot,
                 Score unk_score)
       : trie_(trie), scores_(scores), unk_slot_(unk_slot), unk_score_(unk_score) {}
 
@@ -67,11 +67,10 @@ class UnigramSearch {
     return single;
   }
 
-  template <class Candidate>
-  void offer(size_t begin, size_t end, Candidate score, int32_t slot) {
+  void offer(size_t begin, size_t end, Score score, int32_t slot) {
     End& best = ends_[end];
     if (best.begin != kNowhere && !(score > best.score)) return;
-    best = {static_cast<Score>(score), slot, static_cast<uint32_t>(begin)};
+    best = {score, slot, static_cast<uint32_t>(begin)};
   }
 
   void backtrack(size_t size) {
@@ -83,7 +82,7 @@ class UnigramSearch {
   }
 
   const ByteTrie& trie_;
-  const std::vector<double>& scores_;
+  const std::vector<Score>& scores_;
   int32_t unk_slot_;
   Score unk_score_;
   std::vector<End> ends_;  // [bytes + 1]

@@ -87,6 +87,10 @@ INSTANTIATE_TEST_SUITE_P(PickleCode, BadInput, testing::ValuesIn(pickle_code_cas
 INSTANTIATE_TEST_SUITE_P(PickleValues, BadInput, testing::ValuesIn(pickle_value_cases()),
                          test_name);
 INSTANTIATE_TEST_SUITE_P(Zip, BadInput, testing::ValuesIn(zip_cases()), test_name);
+INSTANTIATE_TEST_SUITE_P(TokenizerFiles, BadInput, testing::ValuesIn(tokenizer_file_cases()),
+                         test_name);
+INSTANTIATE_TEST_SUITE_P(TokenizerTexts, BadInput, testing::ValuesIn(tokenizer_text_cases()),
+                         test_name);
 INSTANTIATE_TEST_SUITE_P(PlanFiles, BadInput, testing::ValuesIn(plan_file_cases()), test_name);
 INSTANTIATE_TEST_SUITE_P(PlanContents, BadInput, testing::ValuesIn(plan_content_cases()),
                          test_name);
