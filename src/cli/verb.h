@@ -32,6 +32,7 @@ VerbAction declare_compare(CLI::App& command);
 VerbAction declare_eval(CLI::App& command);
 VerbAction declare_bench(CLI::App& command);
 VerbAction declare_profile(CLI::App& command);
+VerbAction declare_report(CLI::App& command);
 VerbAction declare_version(CLI::App& command);
 
 // In the order of --help.

@@ -13,6 +13,7 @@ std::span<const Verb> verbs() {
       {"eval", "ROUGE, perplexity or KL divergence over a text", declare_eval},
       {"bench", "time to first token, time per token, tokens per second", declare_bench},
       {"profile", "time, bytes and arithmetic of each step, and a trace", declare_profile},
+      {"report", "accuracy, speed and evidence of a plan on one page", declare_report},
       {"doctor", "show what this machine has, what is missing and what it would bring",
        declare_doctor},
       {"version", "print the version and what it runs on", declare_version},
