@@ -192,6 +192,9 @@ void declare_gate_options(CLI::App& app, BuildCommand& command) {
   compiler::BuildOptions& options = command.options;
   app.add_option("--check", options.check_file,
                  "prompts for the fidelity gate: one a line, or JSONL with prompt, article or ids");
+  app.add_option("--repair", options.repair_file,
+                 "steps to keep in a wider type, as tenon compare --write-repair suggests them")
+      ->type_name("FILE");
   app.add_option("--golden", options.golden_file,
                  "tensors of the original implementation to prove the import against");
   app.add_option("--device", command.devices,

@@ -9,6 +9,7 @@
 #include "compiler/choose_types.h"
 #include "compiler/gate.h"
 #include "compiler/lower.h"
+#include "compiler/repair_file.h"
 #include "compiler/settings.h"
 #include "device/device.h"
 #include "frontends/safetensors/nonfinite.h"
@@ -97,8 +98,10 @@ LoweredPlan make_plan(const BuildOptions& options, const Import& import,
 
 std::vector<TypeChoice> types_of_plan(const BuildOptions& options, const Import& import,
                                       const std::vector<TensorRange>& ranges, Progress& progress) {
-  std::vector<TypeChoice> types;
-  if (!options.range_guard) return types;
+  std::vector<TypeChoice> types, repair;
+  // Read first: a wrong file must not cost the reading of the weights.
+  if (!options.repair_file.empty()) repair = read_repair_file(options.repair_file);
+  if (!options.range_guard) return repair;
   progress.begin("choosing types", static_cast<int64_t>(import.model.model.stages.size()));
   for (const ir::Graph& graph : import.model.model.stages) {
     for (TypeChoice& choice :
@@ -107,6 +110,8 @@ std::vector<TypeChoice> types_of_plan(const BuildOptions& options, const Import&
     }
   }
   progress.end();
+  // Later ones win.
+  types.insert(types.end(), repair.begin(), repair.end());
   return types;
 }
 
@@ -275,6 +280,9 @@ BuildEstimate estimate(const BuildOptions& options) {
   import.settings = settle(options, import.model);
   data::Json ignored = data::Json::array();
   LoweredPlan lowered = make_plan(options, import, {}, ignored);
+  if (!options.repair_file.empty()) {
+    check_repair(read_repair_file(options.repair_file), lowered.plan, options.repair_file);
+  }
   BuildEstimate result;
   result.plan_bytes =
       constant_bytes(lowered.plan) + static_cast<int64_t>(lowered.plan.tokenizer.size()) +
@@ -313,6 +321,9 @@ BuildResult build(const BuildOptions& options, Progress& progress) {
       options, import, reference ? reference->run.ranges : std::vector<TensorRange>(), progress);
   data::Json pass_report = data::Json::array();
   LoweredPlan lowered = make_plan(options, import, types, pass_report);
+  if (!options.repair_file.empty()) {
+    check_repair(read_repair_file(options.repair_file), lowered.plan, options.repair_file);
+  }
   plan::PlanWriter writer(options.output, lowered.plan);
   write_weights(writer, lowered, *model.weights, progress);
 

@@ -21,6 +21,7 @@ struct BuildOptions {
   int64_t max_batch_size = 8;
   int64_t max_seq_len = 0;  // 0: the model's context
   std::string check_file, golden_file;
+  std::string repair_file;  // values and weights to keep in a wider type; "": none
   bool gate = true;
   std::vector<device::DeviceId> devices = {{}};  // where the gate runs the plan, one after another
   std::vector<std::string> tactics_files;        // of `tenon tune`, embedded in the plan

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "base/text.h"
+#include "ops/kv_cache.h"
 #include "ops/linear.h"
 
 namespace tenon::prove {
@@ -14,6 +15,12 @@ std::string handle_of(const plan::Stage& stage, const ComparedTensor& tensor) {
   const plan::Step& step = stage.steps[tensor.step];
   if (step.op == ops::Linear::kName && step.inputs.size() > 1 && step.inputs[1] >= 0) {
     const auto& names = stage.values[step.inputs[1]].names;
+    if (!names.empty()) return names[0];
+  }
+  // Attention multiplies q with the cache, in the cache's type.
+  bool caches = step.op == ops::PagedAttention::kName || step.op == ops::RopeKvAppend::kName;
+  if (caches) {
+    const auto& names = stage.values[step.inputs.back()].names;
     if (!names.empty()) return names[0];
   }
   return tensor.name;

@@ -10,7 +10,7 @@
 namespace tenon::prove {
 
 // One step to compute in a wider type, by the name that `build --repair` looks for: the weight of a
-// linear, else the value that the step writes.
+// linear, the cache of an attention, else the value that the step writes.
 struct RepairStep {
   std::string name, module;
   DType from = DType::F32, to = DType::F32;
