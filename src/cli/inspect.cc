@@ -30,16 +30,22 @@ bool is_model_source(const std::string& path) {
                      [&](std::string_view end) { return path.ends_with(end); });
 }
 
-View view_of_folder(const InspectCommand& command) {
+// `problems`: what is wrong with the folder, to be thrown after the view is shown.
+View view_of_folder(const InspectCommand& command, Problems& problems) {
   if (command.sections) only_a_plan_has("--sections", command.path);
   if (command.why) only_a_plan_has("--why", command.path);
   if (!command.diff.empty()) only_a_plan_has("--diff", command.path);
   if (command.graph == "after") only_a_plan_has("--graph after", command.path);
+  bool summary = !command.layers && !command.ledger && command.graph.empty();
+  if (summary) {
+    FolderSurvey survey = survey_folder(command.path);
+    problems = survey.problems;
+    return folder_summary(survey);
+  }
   compiler::ImportedModel model = compiler::import_model(command.path);
   if (command.layers) return folder_layers(model);
   if (command.ledger) return folder_ledger(model);
-  if (!command.graph.empty()) return folder_graph(model);
-  return folder_summary(model);
+  return folder_graph(model);
 }
 
 View view_of_plan(const InspectCommand& command) {
@@ -61,8 +67,9 @@ void run_inspect(const InspectCommand& command, Console& console) {
   if (command.path.empty() && !command.ops) {
     throw Error(ErrorCode::Usage, "nothing to inspect").accepted("a plan or a model folder");
   }
+  Problems problems;
   View view = command.ops                     ? op_catalogue()
-              : is_model_source(command.path) ? view_of_folder(command)
+              : is_model_source(command.path) ? view_of_folder(command, problems)
                                               : view_of_plan(command);
   if (console.json()) {
     if (!command.path.empty()) view.json.set("path", command.path);
@@ -70,6 +77,7 @@ void run_inspect(const InspectCommand& command, Console& console) {
   } else {
     console.print(view.text);
   }
+  problems.throw_if_any();
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "cli/folder_survey.h"
 #include "cli/view.h"
 #include "compiler/import_model.h"
 #include "device/device.h"
@@ -15,7 +16,7 @@ View plan_sections(const plan::PlanFile& file);
 View plan_sources(const plan::PlanFile& file);  // its part of a ledger: what each weight came from
 
 // Of a model folder.
-View folder_summary(const compiler::ImportedModel& model);
+View folder_summary(const FolderSurvey& survey);
 View folder_layers(const compiler::ImportedModel& model);
 View folder_graph(const compiler::ImportedModel& model);
 View folder_ledger(const compiler::ImportedModel& model);

@@ -7,6 +7,7 @@
 #include "frontends/delta_weights.h"
 #include "frontends/safetensors/model_folder.h"
 #include "ops/op_list.h"
+#include "text/chat_template.h"
 
 namespace tenon::compiler {
 namespace {
@@ -15,17 +16,6 @@ std::string last_component(std::string path) {
   while (path.size() > 1 && path.back() == '/') path.pop_back();
   size_t slash = path.rfind('/');
   return slash == std::string::npos ? path : path.substr(slash + 1);
-}
-
-std::string read_chat_template(const std::string& folder) {
-  if (file_exists(folder + "/chat_template.jinja")) {
-    return read_text_file(folder + "/chat_template.jinja", kLimits.json_string_bytes);
-  }
-  std::string config = folder + "/tokenizer_config.json";
-  if (!file_exists(config)) return "";
-  data::Json json = data::read_json_file(config);
-  const data::Json* text = json.find("chat_template");
-  return text && text->is_string() ? text->as_string("$.chat_template") : "";
 }
 
 void check_tokenizer_fits(ImportedModel& imported) {
@@ -88,7 +78,7 @@ ImportedModel import_model(const std::string& path, const std::string& base) {
   } else {
     imported.notes.push_back("the folder has no tokenizer: the plan takes token ids only");
   }
-  imported.chat_template = read_chat_template(imported.path);
+  imported.chat_template = text::read_chat_templates(imported.path).to_text();
   return imported;
 }
 
