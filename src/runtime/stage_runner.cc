@@ -284,7 +284,7 @@ void StageRunner::run_steps(const Binding& binding) {
 }
 
 double StageRunner::time_steps(std::span<const size_t> steps, const Candidate& candidate,
-                               int rounds) {
+                               int rounds, double give_up) {
   TENON_CHECK(!steps.empty() && !observer_ && !current_symbols_.empty());
   const Binding& binding = binding_for(current_symbols_);
   ops::OpDesc desc = describe_step(stage_, stage_.steps[steps[0]], binding.bounds);
@@ -302,6 +302,10 @@ double StageRunner::time_steps(std::span<const size_t> steps, const Candidate& c
     stream_.synchronize();
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
   };
+  // The first run loads code; the second tells whether the rest is worth its time.
+  run_step(bound, steps[0]);
+  double one = seconds_of([&] { run_step(bound, steps[0]); });
+  if (one > give_up) return one * static_cast<double>(steps.size());
   double first = seconds_of(pass);
   // Short work is repeated within one measurement, so that its start does not count.
   constexpr double kLeastSeconds = 1e-3;

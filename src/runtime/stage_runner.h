@@ -57,9 +57,11 @@ class StageRunner {
   const std::vector<StepChoice>& choices(const SymbolValues& symbols);
   // For tuning: seconds that one pass over `steps` takes on `candidate`, whose signature they
   // share; the median of `rounds` passes or more, after one that warms up. Works on what the last
-  // run left behind, in the arena's memory and the states, and leaves garbage in both. Throws what
-  // the candidate throws.
-  double time_steps(std::span<const size_t> steps, const Candidate& candidate, int rounds);
+  // run left behind, in the arena's memory and the states, and leaves garbage in both. Where one
+  // step alone takes longer than `give_up` seconds, that is all that is measured. Throws what the
+  // candidate throws.
+  double time_steps(std::span<const size_t> steps, const Candidate& candidate, int rounds,
+                    double give_up);
   // The bucket that holds these symbol values: what steps are described with.
   SymbolValues bounds_of(const SymbolValues& symbols) const;
   const std::vector<Backend>& backends() const { return backends_; }
