@@ -143,7 +143,8 @@ class StaticLlm:
 
     def record_prefill(self, prompt):
         """A graph that reads prompt [batch, tokens], fills the cache and leaves the next token in `ids`."""
-        positions = torch.arange(prompt.shape[1], device=prompt.device)
+        # Kept: the graph reads it wherever it lies.
+        self.prompt_positions = positions = torch.arange(prompt.shape[1], device=prompt.device)
         self.ids = torch.zeros((self.batch, 1), device=prompt.device, dtype=torch.long)
         self.position = torch.full((1,), prompt.shape[1], device=prompt.device)
 
