@@ -47,6 +47,10 @@ ByteTrie::ByteTrie(std::vector<Entry> entries) {
     level = std::move(below);
   }
   first_child_.push_back(static_cast<uint32_t>(labels_.size()));
+  roots_.assign(256, kNone);
+  for (uint32_t child = first_child_[kRoot]; child < first_child_[kRoot + 1]; ++child) {
+    roots_[static_cast<uint8_t>(labels_[child])] = static_cast<int32_t>(child);
+  }
 }
 
 ByteTrie::Hit ByteTrie::longest_prefix(std::string_view text) const {

@@ -24,10 +24,17 @@ class ByteTrie {
 
   static constexpr int32_t kRoot = 0;
   int32_t step(int32_t node, char byte) const {
+    if (node == kRoot) return roots_[static_cast<uint8_t>(byte)];
     uint32_t begin = first_child_[node], end = first_child_[node + 1];
-    if (begin == end) return kNone;
-    const void* found = std::memchr(labels_.data() + begin, byte, end - begin);
-    return found ? static_cast<int32_t>(static_cast<const char*>(found) - labels_.data()) : kNone;
+    constexpr uint32_t kFew = 8;  // below, a loop beats the call
+    if (end - begin > kFew) {
+      const void* found = std::memchr(labels_.data() + begin, byte, end - begin);
+      return found ? static_cast<int32_t>(static_cast<const char*>(found) - labels_.data()) : kNone;
+    }
+    for (; begin < end; ++begin) {
+      if (labels_[begin] == byte) return static_cast<int32_t>(begin);
+    }
+    return kNone;
   }
   int32_t value(int32_t node) const { return values_[node]; }
 
@@ -42,6 +49,7 @@ class ByteTrie {
   std::vector<char> labels_;           // [nodes]; the byte that leads to a node
   std::vector<int32_t> values_;        // [nodes]; kNone where no string ends
   std::vector<uint32_t> first_child_;  // [nodes + 1]; children of n: [n], ..., [n + 1] - 1
+  std::vector<int32_t> roots_;         // [256]; the children of the root, by byte
   size_t longest_ = 0;
 };
 
