@@ -79,7 +79,7 @@ def compare(got, reference):
     return {"rows": got.shape[0], "nonfinite": int((~got.isfinite()).sum()), "logits_rms": float(rms),
             "max_error_over_rms": float((got - reference).abs().max() / rms), "mean_kld": float(kld.mean()),
             "max_kld": float(kld.max()), "decided_rows": int(decided.sum()),
-            "same_top": float(same[decided].double().mean()) if int(decided.sum()) else 1.0}
+            "same_top": int(same[decided].sum()) / int(decided.sum()) if int(decided.sum()) else 1.0}
 
 
 def within(figures, precision):
@@ -241,6 +241,7 @@ def prove(args, report):
     import torch
 
     report["versions"] = {"torch": torch.__version__, "device": torch.cuda.get_device_name(0)}
+    report["num_layers"] = args.num_layers or "all"
     report["models"] = []
     proof, before = Proof(args, report), None
     for name in args.models:

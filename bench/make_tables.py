@@ -118,7 +118,9 @@ def proof_rows(report):
 
 def proof_section(report):
     """Of bench/prove_full_size.py --device cuda."""
-    text = f"## Full-size models on a GPU against transformers in float32\n\n{describe_run(report)}. `{report['command']}`\n\n"
+    layers = report["num_layers"]
+    what = "Full-size models" if layers == "all" else f"A trial: models of full width with {layers} layers"
+    text = f"## {what}, on a GPU against transformers in float32\n\n{describe_run(report)}. `{report['command']}`\n\n"
     text += ("256 positions in four sequences. Mixed batch: the sequences continued by 24 tokens each, alone and in one batch\n"
              "that holds pieces of prompts beside single tokens; identical texts, and the mean KL divergence between both.\n\n")
     return text + table(["checkpoint", "plan", "largest error / RMS", "mean KLD", "same top token", "greedy text",
@@ -148,7 +150,7 @@ def document(folder):
     llm = [read(name) for name in names if name.startswith("llm_")]
     if llm:
         parts.append(llm_section(llm))
-    parts += [proof_section(read(name)) for name in names if name == "full_size_cuda.json"]
+    parts += [proof_section(read(name)) for name in names if name.startswith("full_size_cuda")]
     parts += [cpu_proof_section(read(name)) for name in names if name == "full_size_cpu.json"]
     parts += [ops_section(f"Kernels beside PyTorch: {name[4:-5]}", read(name)) for name in names if name.startswith("ops_")]
     parts += [kernels_section(f"Kernels: {name[8:-5]}", read(name)) for name in names if name.startswith("kernels_")]
