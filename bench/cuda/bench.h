@@ -10,6 +10,8 @@ void bench_gemv_shapes(Gpu& gpu, const Ceilings& ceilings);
 // Everything between the products: norms, glu, rope and cache, sampling.
 void bench_rows(Gpu& gpu, const Ceilings& ceilings);
 void bench_attention(Gpu& gpu, const Ceilings& ceilings);
+// Whole layers of LLaMA-7B in one graph, and what each kind of kernel costs there.
+void bench_layers(Gpu& gpu, const Ceilings& ceilings);
 // Compares with the reference in double. Returns how many cases were wrong.
 int check_linear(Gpu& gpu);
 int check_attention(Gpu& gpu);

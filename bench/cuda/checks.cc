@@ -258,7 +258,7 @@ void check_attention_case(Gpu& gpu, const AttentionCase& c, const std::vector<Se
                      " tokens " + std::to_string(tokens) + " seqs " + std::to_string(count);
   for (size_t i = 0; i < forms.size(); ++i) {
     check_one(gpu, tallies[i], name, "paged_attention", forms[i], attributes, device_views, exact,
-              c.q, 2e-5);
+              c.q, c.q == DType::F16 && c.cache == DType::F16 ? 0x1p-10 : 2e-5);
   }
 }
 

@@ -1,6 +1,6 @@
 // Correctness and speed of the CUDA kernels.
-//   bench_cuda [check] [linear] [gemv-shapes] [rows] [attention] [layers]     without arguments: all but
-//   gemv-shapes
+//   bench_cuda [check] [linear] [gemv-shapes] [rows] [attention] [layers]     without arguments:
+//   all but gemv-shapes
 #include <cstdio>
 #include <set>
 #include <string>

@@ -13,6 +13,14 @@ namespace tenon::cuda {
 // The stream of a call. Makes its device current for the calling thread.
 cudaStream_t stream_of(const ops::RunArgs& args);
 
+// What launches ask of the device that is current for the calling thread.
+struct Card {
+  int multiprocessors = 0, major = 0;
+  // Clusters, the copy engine, programmatic dependent launch.
+  bool is_hopper_or_newer() const { return major >= 9; }
+};
+Card current_card();
+
 struct LaunchShape {
   dim3 grid, block;
   int64_t shared_bytes = 0;  // dynamic; above 48 KiB the kernel is told once by allow_shared_bytes

@@ -27,11 +27,11 @@ __global__ void linear_epilogue_kernel(const float* sums, int64_t pitch, device:
 
 std::shared_ptr<const void> prepare_linear(const ops::OpDesc& desc) {
   std::string kind = ops::read_attributes<ops::Linear>(*desc.attributes).activation;
-  PreparedLinear prepared;
-  if (!kind.empty()) prepared.activation = static_cast<int>(unary_kind(kind));
-  prepared.variant = desc.variant;
-  prepared.bucket_rows = static_cast<int>(linear_rows(desc));
-  return std::make_shared<const PreparedLinear>(prepared);
+  auto prepared = std::make_shared<PreparedLinear>();
+  if (!kind.empty()) prepared->activation = static_cast<int>(unary_kind(kind));
+  prepared->variant = desc.variant;
+  prepared->bucket_rows = static_cast<int>(linear_rows(desc));
+  return prepared;
 }
 
 void run_linear_epilogue(const LinearCall& call, const float* sums, int64_t sums_pitch) {

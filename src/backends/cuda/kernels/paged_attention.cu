@@ -153,8 +153,12 @@ void run(const ops::RunArgs& args) {
   if (params.tokens == 0 || params.seqs == 0) return;
   DType cache = args.inputs[4].dtype;
   cudaStream_t stream = stream_of(args);
-  if (params.tokens > params.seqs && fits_flash_attention(params, cache)) {
+  if (params.tokens > params.seqs && fits_wgmma_attention(params, cache)) {
+    run_wgmma_attention(params, stream);
+  } else if (params.tokens > params.seqs && fits_flash_attention(params, cache)) {
     run_flash_attention(params, stream);
+  } else if (fits_decode_attention(params, cache)) {
+    run_decode_attention(params, stream);
   } else if (fits_split_attention(params, cache)) {
     run_split_attention(params, cache, stream);
   } else {

@@ -110,9 +110,15 @@ __device__ __forceinline__ int first_visible(const AttentionParams& p, int posit
 // One query a time, positions shared by the threads of a block and by the blocks of a cluster.
 bool fits_split_attention(const AttentionParams& params, DType cache);
 void run_split_attention(const AttentionParams& params, DType cache, cudaStream_t stream);
+// The same on Hopper's copy engine and tensor cores, for a 16-bit cache and heads of 64 and 128.
+bool fits_decode_attention(const AttentionParams& params, DType cache);
+void run_decode_attention(const AttentionParams& params, cudaStream_t stream);
 // Tiles of queries on the tensor cores; q and cache of one 16-bit type.
 bool fits_flash_attention(const AttentionParams& params, DType cache);
 void run_flash_attention(const AttentionParams& params, cudaStream_t stream);
+// Likewise on Hopper by wgmma, for heads of 64 and 128.
+bool fits_wgmma_attention(const AttentionParams& params, DType cache);
+void run_wgmma_attention(const AttentionParams& params, cudaStream_t stream);
 // Correct for everything.
 void run_simple_attention(const AttentionParams& params, DType cache, cudaStream_t stream);
 
