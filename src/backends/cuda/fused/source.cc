@@ -97,12 +97,12 @@ __device__ void run(const Params& params) {
   i64 row_step = (i64)gridDim.y * blockDim.y, unit_step = (i64)gridDim.x * blockDim.x;
   i64 first = (i64)blockIdx.x * blockDim.x + threadIdx.x;
   for (i64 row = (i64)blockIdx.y * blockDim.y + threadIdx.y; row < params.rows; row += row_step) {
-    i64 at[kTensors] = {};
+    i64 at[kUsed] = {};
     i64 rest = row;
     for (int axis = (int)params.outer - 1; axis >= 0; --axis) {
       i64 index = axis == 0 ? rest : rest % params.extents[axis];
       rest /= params.extents[axis];
-      for (int i = 0; i < kTensors; ++i) at[i] += index * params.tensors[i].strides[axis];
+      for (int i = 0; i < kUsed; ++i) at[i] += index * params.tensors[i].strides[axis];
     }
     for (i64 unit = first; unit < params.units; unit += unit_step) chain<N>(params, at, unit * N);
   }
@@ -258,11 +258,12 @@ std::string fused_source(const FusedSource& source) {
   text += "static const int kAxes = " + std::to_string(kFusedAxes) + ";\n";
   // The parameters' layout has room for every input there may be.
   text += "static const int kTensors = " + std::to_string(Expression::kMostInputs + 1) + ";\n";
+  text += "static const int kUsed = " + std::to_string(inputs + 1) + ";\n";
   text += "static const int kVector = " + std::to_string(kFusedVector) + ";\n";
   text += kPreamble;
   text += functions_of(source.expression);
   text +=
-      "\ntemplate <int N>\n__device__ void chain(const Params& params, const i64 (&at)[kTensors],"
+      "\ntemplate <int N>\n__device__ void chain(const Params& params, const i64 (&at)[kUsed],"
       " i64 column) {\n";
   for (size_t i = 0; i < inputs; ++i) {
     std::string index = std::to_string(i);
