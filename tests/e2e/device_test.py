@@ -20,8 +20,8 @@ class Device(TenonCase):
             self.assertTrue(os.path.exists(library), library)
         return ENVIRONMENT | {"TENON_CUDA_LIBRARY": library, "TENON_FAKE_GPU": words or "", "TENON_THREADS": "1"} | variables
 
-    def run_on_gpu(self, words, code=0, **variables):
-        return self.tenon("run", "model.plan", "--ids", "1,2,3", "--max-new-tokens", "4", "--greedy", "--device",
+    def run_on_gpu(self, words, code=0, tokens=4, **variables):
+        return self.tenon("run", "model.plan", "--ids", "1,2,3", "--max-new-tokens", tokens, "--greedy", "--device",
                           "cuda", "--json", code=code, env=self.machine(words, **variables))
 
 
@@ -30,8 +30,8 @@ class ExitCodes(Device):
         super().setUp()
         self.build(miniature("llama"), "--no-gate")
 
-    def refusal(self, words, code):
-        done = self.run_on_gpu(words, code)
+    def refusal(self, words, code, tokens=4):
+        done = self.run_on_gpu(words, code, tokens)
         return done.stderr.splitlines()[-1]
 
     def test_a_gpu_gives_the_cpus_text(self):
@@ -74,8 +74,9 @@ class ExitCodes(Device):
         self.run_on_gpu("capability=86 architectures=80-virtual,90a")
 
     def test_6_a_cache_or_plan_that_does_not_fit(self):
-        for memory, word in ((4096, "does not fit"), (3_000_000, "KV cache")):
-            line = self.refusal(f"memory={memory}", 6)
+        self.run_on_gpu("memory=5000000")
+        for memory, word in ((4096, "the plan does not fit"), (3_600_000, "the KV cache does not fit")):
+            line = self.refusal(f"memory={memory}", 6, tokens=500)
             self.assertIn(word, line)
             self.assertIn("free", line)
 
