@@ -124,9 +124,9 @@ class Import(TenonCase):
         with zipfile.ZipFile(os.path.join(folder, "pytorch_model.bin"), "w") as archive:
             archive.writestr("archive/data.pkl", b"\x80\x02cos\nsystem\n(X\x0b\0\0\0touch pwnedtR.")
         for arguments in (["build", folder, "-o", "x.plan"], ["inspect", folder]):
-            error = self.json(*arguments, code=3)["error"]
-            self.assertIn("os.system", error["message"])
-            self.assertIn("nothing was run", error["message"])
+            done = self.tenon(*arguments, code=3)
+            self.assertIn("os.system", done.stdout + done.stderr)
+            self.assertIn("nothing was run", done.stdout + done.stderr)
         self.assertEqual(self.left(), ["hostile"])
 
 
