@@ -5,7 +5,9 @@
 #include <filesystem>
 
 #include "base/error.h"
+#include "kernels/check.h"
 #include "kernels/report.h"
+#include "ops/glu.h"
 
 namespace tenon::bench {
 namespace {
@@ -117,6 +119,51 @@ TEST(Report, TheFloorIsTheLargerOfBoth) {
   EXPECT_EQ(result.floor(), 6);
   EXPECT_TRUE(result.bound_by_reading());
   EXPECT_EQ(result.to_json().get_double("share_of_floor", 0), 0.75);
+}
+
+Tensor glu_input(Checker& checker) {
+  return checker.random_floats(DType::F32, {3, 8});
+}
+
+TEST(Check, AnImplementationThatWritesNothingIsWrong) {
+  const ops::Implementation* list[] = {&kIdle};
+  SlowMachine machine(list);
+  Checker checker(machine, 1);
+  checker.check("glu", "case", ops::to_attributes(ops::Glu{}), {glu_input(checker)}, DType::F32,
+                {3, 4}, 1e-6);
+  EXPECT_EQ(checker.summary().cases, 1);
+  EXPECT_EQ(checker.summary().wrong, 1);
+}
+
+int g_calls = 0;
+void write_another_number_each_time(const ops::RunArgs& args) {
+  ++g_calls;
+  for (int64_t i = 0; i < args.outputs[0].count(); ++i) {
+    args.outputs[0].as<float>()[i] = static_cast<float>(g_calls) * 1e-30f;
+  }
+}
+constexpr ops::Implementation kFickle = {.name = "glu__fickle",
+                                         .op = "glu",
+                                         .supports = supports_all,
+                                         .run = write_another_number_each_time};
+
+TEST(Check, ARepeatWithOtherBitsIsWrong) {
+  const ops::Implementation* list[] = {&kFickle};
+  SlowMachine machine(list);
+  Checker checker(machine, 1);
+  // Everything is allowed but other bits.
+  checker.check("glu", "case", ops::to_attributes(ops::Glu{}), {glu_input(checker)}, DType::F32,
+                {3, 4}, 1e6);
+  EXPECT_EQ(checker.summary().wrong, 1);
+}
+
+TEST(Check, TheCpuKernelsAreRight) {
+  SlowMachine machine(Machine::open({})->implementations());
+  Checker checker(machine, 1);
+  checker.check("glu", "case", ops::to_attributes(ops::Glu{}), {glu_input(checker)}, DType::F32,
+                {3, 4}, 1e-5);
+  EXPECT_GT(checker.summary().cases, 0);
+  EXPECT_EQ(checker.summary().wrong, 0);
 }
 
 // Every op of the benchmark on the real CPU kernels, so that a change of an op's interface shows.

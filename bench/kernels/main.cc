@@ -1,11 +1,14 @@
 // How near kernels come to what the machine can do: README.md says how to read the figures.
 #include <cstdio>
+#include <cstdlib>
 #include <iostream>
 #include <memory>
-#include <optional>
+#include <random>
 
 #include "base/error.h"
 #include "base/file.h"
+#include "kernels/check.h"
+#include "kernels/layers.h"
 #include "kernels/report.h"
 
 namespace tenon::bench {
@@ -17,15 +20,19 @@ constexpr const char* kUsage =
     "usage: bench_kernels [--device cpu|cuda|cuda:N] --shapes FILE... [--filter TEXT] [--all]\n"
     "                     [--json FILE] [--list]\n"
     "       bench_kernels [--device ...] [--all] --serve\n"
+    "       bench_kernels [--device ...] --check [--seed N] | --layers\n"
     "  --filter  only cases whose name holds TEXT\n"
     "  --all     every implementation that can do a case, not only the one a session takes\n"
     "  --list    print the cases, one JSON object a line, and measure nothing\n"
-    "  --serve   measure the case on each line of the standard input, answer with one line each\n";
+    "  --serve   measure the case on each line of the standard input, answer with one line each\n"
+    "  --check   compare every implementation and variant with the reference, on random inputs\n"
+    "  --layers  whole layers of LLaMA-7B, and what each kind of kernel costs there\n";
 
 struct Options {
   std::string device = "cpu", filter, json;
   std::vector<std::string> shapes;
-  bool list = false, serve = false, help = false;
+  bool list = false, serve = false, check = false, layers = false, help = false;
+  uint32_t seed = std::random_device{}();
   Which which = Which::Chosen;
 };
 
@@ -51,14 +58,21 @@ Options read_options(int argc, char** argv) {
       options.list = true;
     } else if (word == "--serve") {
       options.serve = true;
+    } else if (word == "--check") {
+      options.check = true;
+    } else if (word == "--seed") {
+      options.seed = static_cast<uint32_t>(std::strtoul(value(i).c_str(), nullptr, 10));
+    } else if (word == "--layers") {
+      options.layers = true;
     } else if (word == "--help") {
       options.help = true;
     } else {
       throw Error(ErrorCode::Usage, "unknown option").got(word).fix("see --help");
     }
   }
-  if (options.serve == options.shapes.empty() || options.help) return options;
-  throw Error(ErrorCode::Usage, "give either --shapes FILE or --serve");
+  int modes = options.serve + options.check + options.layers + !options.shapes.empty();
+  if (modes == 1 || options.help) return options;
+  throw Error(ErrorCode::Usage, "give one of --shapes FILE, --serve, --check and --layers");
 }
 
 std::vector<Case> read_cases(const Options& options) {
@@ -115,6 +129,15 @@ void serve(Machine& machine, Which which) {
   }
 }
 
+int check(Machine& machine, uint32_t seed) {
+  std::printf("seed %u\n", seed);
+  Checker checker(machine, seed);
+  check_linear(checker);
+  check_attention(checker);
+  checker.print();
+  return checker.summary().wrong == 0 ? 0 : static_cast<int>(ErrorCode::ProofFailed);
+}
+
 int run(int argc, char** argv) {
   Options options = read_options(argc, argv);
   if (options.help) {
@@ -125,13 +148,19 @@ int run(int argc, char** argv) {
     for (const Case& one : read_cases(options)) std::printf("%s\n", one.to_json().dump().c_str());
     return 0;
   }
-  std::vector<Case> cases = options.serve ? std::vector<Case>() : read_cases(options);
+  std::vector<Case> cases;
+  if (!options.shapes.empty()) cases = read_cases(options);
   std::unique_ptr<Machine> machine = Machine::open(device::DeviceId::parse(options.device));
   if (options.serve) {
     serve(*machine, options.which);
     return 0;
   }
   std::printf("%s\n", machine->fingerprint().dump().c_str());
+  if (options.check) return check(*machine, options.seed);
+  if (options.layers) {
+    measure_layers(*machine);
+    return 0;
+  }
   return measure_all(*machine, cases, options) == 0 ? 0 : 1;
 }
 

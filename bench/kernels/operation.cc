@@ -1,6 +1,7 @@
 #include "kernels/operation.h"
 
-#include <algorithm>
+#include "base/error.h"
+#include "base/text.h"
 
 namespace tenon::bench {
 namespace {
@@ -53,6 +54,20 @@ void Operation::run(const Operands& operands) const {
                        .workspace = {static_cast<std::byte*>(workspace_.data()),
                                      static_cast<size_t>(workspace_.bytes())},
                        .stream = machine_.stream()});
+}
+
+Operation choose(const Machine& machine, std::string_view op, const ops::Attributes& attributes,
+                 const Operands& operands) {
+  std::vector<std::string> refused;
+  for (const ops::Implementation* candidate : machine.implementations()) {
+    if (candidate->op != op) continue;
+    Operation operation(machine, *candidate, attributes, operands);
+    if (operation.support().ok) return operation;
+    refused.push_back(operation.name() + ": " + operation.support().reason);
+  }
+  throw Error(ErrorCode::Unsupported, "no implementation of this back end does the call")
+      .at(op)
+      .got(join(refused, "; "));
 }
 
 }  // namespace tenon::bench

@@ -27,6 +27,7 @@ class Operation {
   const ops::Support& support() const { return support_; }
   // Of the implementation, and the variant behind a colon.
   std::string name() const;
+  const ops::Implementation& implementation() const { return implementation_; }
   // What a tactic may choose from; empty: no variants.
   std::vector<std::string> variants() const;
   // Queues one call on the machine's stream (on the CPU: makes it). The operands have the sizes and
@@ -43,5 +44,10 @@ class Operation {
   std::shared_ptr<const void> prepared_;
   device::Arena workspace_;
 };
+
+// The first implementation that supports the call, as a session without tactics chooses. Throws
+// ErrorCode::Unsupported with every implementation's reason.
+Operation choose(const Machine& machine, std::string_view op, const ops::Attributes& attributes,
+                 const Operands& operands);
 
 }  // namespace tenon::bench

@@ -5,13 +5,12 @@
 #include <cstdio>
 
 #include "base/error.h"
-#include "base/text.h"
 
 namespace tenon::bench {
 namespace {
 
-// So many calls are timed together that starting them costs nothing.
-constexpr size_t kLeastCalls = 32;
+// So many small calls are timed together that starting them costs nothing.
+constexpr size_t kSmallCalls = 32;
 constexpr int64_t kCheckedElements = 1 << 20;
 
 void check_written(const Machine& machine, const TensorView& output, std::string_view name) {
@@ -31,15 +30,19 @@ void check_written(const Machine& machine, const TensorView& output, std::string
   }
 }
 
+// A call on the CPU begins at once; a GPU's recording holds every turn.
+size_t calls_of(const Machine& machine, const Work& work) {
+  if (machine.device().is_host()) return work.bytes < 1e6 ? kSmallCalls : 1;
+  return work.bytes > 1e8 ? work.turns.size() : std::max(work.turns.size(), kSmallCalls);
+}
+
 Result measure_one(Machine& machine, const Work& work, const Operation& operation) {
-  size_t calls = std::max(work.turns.size(), kLeastCalls);
-  // A slow call need not be repeated to hide its start.
-  if (work.turns.size() < kLeastCalls && work.bytes > 1e8) calls = work.turns.size();
+  size_t calls = calls_of(machine, work), turn = 0;
   Result result;
   result.measured = machine.measure(static_cast<int>(calls), [&] {
-    for (size_t i = 0; i < calls; ++i) operation.run(work.turns[i % work.turns.size()]);
+    for (size_t i = 0; i < calls; ++i) operation.run(work.turns[turn++ % work.turns.size()]);
   });
-  for (const TensorView& output : work.turns.back().outputs) {
+  for (const TensorView& output : work.turns.front().outputs) {
     check_written(machine, output, operation.name());
   }
   result.implementation = operation.name();
@@ -50,12 +53,12 @@ Result measure_one(Machine& machine, const Work& work, const Operation& operatio
 
 // Whatever else a tactic could take.
 void measure_others(Machine& machine, const Case& what, const Work& work,
-                    const ops::Implementation* chosen, std::vector<Result>& results) {
+                    const ops::Implementation& chosen, std::vector<Result>& results) {
   for (const ops::Implementation* candidate : machine.implementations()) {
     if (candidate->op != what.op) continue;
     Operation plain(machine, *candidate, work.attributes, work.turns.front(), "");
     if (!plain.support().ok) continue;
-    if (candidate != chosen) results.push_back(measure_one(machine, work, plain));
+    if (candidate != &chosen) results.push_back(measure_one(machine, work, plain));
     for (const std::string& variant : plain.variants()) {
       Operation other(machine, *candidate, work.attributes, work.turns.front(), variant);
       if (other.support().ok) results.push_back(measure_one(machine, work, other));
@@ -97,26 +100,10 @@ std::string Result::line(const Case& what) const {
 
 std::vector<Result> measure_case(Machine& machine, const Case& what, Which which) {
   Work work = make_work(machine, what);
-  std::vector<Result> results;
-  std::vector<std::string> refused;
-  const ops::Implementation* chosen = nullptr;
-  for (const ops::Implementation* candidate : machine.implementations()) {
-    if (candidate->op != what.op || chosen) continue;
-    Operation operation(machine, *candidate, work.attributes, work.turns.front());
-    if (operation.support().ok) {
-      chosen = candidate;
-      results.push_back(measure_one(machine, work, operation));
-      results.back().chosen = true;
-    } else {
-      refused.push_back(operation.name() + ": " + operation.support().reason);
-    }
-  }
-  if (!chosen) {
-    throw Error(ErrorCode::Unsupported, "no implementation of this back end does the case")
-        .at(what.name())
-        .got(join(refused, "; "));
-  }
-  if (which == Which::All) measure_others(machine, what, work, chosen, results);
+  Operation chosen = choose(machine, what.op, work.attributes, work.turns.front());
+  std::vector<Result> results = {measure_one(machine, work, chosen)};
+  results[0].chosen = true;
+  if (which == Which::All) measure_others(machine, what, work, chosen.implementation(), results);
   return results;
 }
 
