@@ -172,12 +172,13 @@ BenchResult bench(const BenchOptions& options, Progress& progress) {
   result.dtype = file->plan().precision.get_string("dtype", "?");
   result.identity = to_hex(file->identity());
   DType precision = dtype_from_name(result.dtype).value_or(DType::F32);
+  // Before the plan takes the device's memory.
+  result.ceilings = measure_ceilings(options.device, precision);
   Clock::time_point begin = Clock::now();
   auto engine = llm::Engine::open(file, engine_options(options, grid));
   result.load_seconds = seconds_between(begin, Clock::now());
   result.device = engine->session().device().description();
   const plan::Stage& stage = engine->session().stage("decoder").stage();
-  result.ceilings = measure_ceilings(options.device, precision);
 
   // In units of tokens, so that what is left is foreseen in time.
   auto weight = [](const Point& point) { return point.batch * (point.prompt / 8 + point.fresh); };

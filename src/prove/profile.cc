@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <limits>
 #include <map>
 
 #include "base/error.h"
@@ -97,7 +98,8 @@ class PhaseRun {
     }
     std::vector<double> seconds(stage.steps.size());
     for (const auto& [signature, steps] : groups) {
-      double all = runner_.time_steps(steps, candidate_of(choices[steps[0]]), repeats_);
+      double all = runner_.time_steps(steps, candidate_of(choices[steps[0]]), repeats_,
+                                      std::numeric_limits<double>::infinity());
       for (size_t step : steps) seconds[step] = all / static_cast<double>(steps.size());
     }
     return seconds;

@@ -3,6 +3,7 @@ import html.parser
 import json
 import math
 import os
+import struct
 import unittest
 
 import tenon_case
@@ -14,6 +15,24 @@ KINDS = {"embedding", "rms_norm", "linear", "rope_kv_append", "paged_attention",
 def heldout(count):
     with open(os.path.join(tenon_case.SOURCE, "miniatures", "heldout.jsonl"), encoding="utf-8") as file:
         return [json.loads(line) for _, line in zip(range(count), file)]
+
+
+def with_layers(path):
+    """A golden file whose `hidden.N` are named as the module whose output they are, for all its tokens."""
+    with open(path, "rb") as file:
+        size = struct.unpack("<Q", file.read(8))[0]
+        header, data = json.loads(file.read(size)), file.read()
+    for name in [name for name in header if name.startswith("hidden.")]:
+        header["layer/model.layers." + name[7:]] = header.pop(name)
+    ordered, packed = {}, b""
+    for name, entry in header.items():
+        if name == "__metadata__":
+            continue
+        begin, end = entry["data_offsets"]
+        ordered[name] = {**entry, "data_offsets": [len(packed), len(packed) + end - begin]}
+        packed += data[begin:end]
+    text = json.dumps(ordered).encode()
+    return struct.pack("<Q", len(text)) + text + packed
 
 
 class ProveCase(TenonCase):
@@ -57,7 +76,7 @@ class Rouge(ProveCase):
         self.assertIn("budget above 99", done.stderr)
         self.tenon("eval", "rouge", plan, "--data", data, "--max-new-tokens", 4000, code=2)
         self.tenon("eval", "rouge", plan, "--data", self.write("bad.jsonl", "{}\n"), code=3)
-        self.tenon("eval", "rouge", plan, "--data", "absent.jsonl", code=8)
+        self.tenon("eval", "rouge", plan, "--data", "absent.jsonl", code=3)
         self.tenon("eval", plan, code=2)
 
     def test_gpt2_in_bf16_beside_its_own_original(self):
@@ -146,15 +165,16 @@ class Compare(ProveCase):
     def test_against_golden_tensors(self):
         folder = os.path.join(tenon_case.SOURCE, "tests", "golden", "models", "llama", "base")
         plan = self.build(folder, "--dtype", "f32")
-        golden = os.path.join(folder, "expected.safetensors")
+        golden = self.write("golden.safetensors", with_layers(os.path.join(folder, "expected.safetensors")))
         document = self.json("compare", plan, "--against", golden, "--layers")
         self.assertTrue(document["passed"])
         self.assertEqual(document["against"]["kind"], "golden")
-        self.assertTrue(document["layers"]["ranked"])
+        names = [entry["tensor"] for entry in document["layers"]["ranked"]]
+        self.assertEqual(sorted(names), ["model.layers.0", "model.layers.1", "model.layers.2"])
         text = self.tenon("compare", plan, "--against", golden, "--layers").stdout
         self.assertIn("no step stands out", text)
         self.assertIn("same implementations, same output bits", text)
-        self.tenon("compare", plan, "--against", "absent.safetensors", code=8)
+        self.tenon("compare", plan, "--against", "absent.safetensors", code=3)
         self.tenon("compare", plan, "--against", golden, "--max-error", 1e-12, code=5)
 
 
@@ -171,8 +191,8 @@ class Speed(ProveCase):
                 self.assertGreater(row[times]["p50"], 0)
                 self.assertLessEqual(row[times]["p50"], row[times]["p99"])
             self.assertGreater(row["token_share_of_roofline"], 0)
-        self.assertGreater(document["ceilings"]["bytes_per_second"], 1e8)
-        self.assertGreater(document["ceilings"]["flops_per_second"], 1e8)
+        self.assertGreater(document["ceilings"]["bytes_per_second"], 1e6)
+        self.assertGreater(document["ceilings"]["flops_per_second"], 1e6)
         done = self.tenon("bench", plan, "--batch", 99, "--prompt-tokens", "16,5000", code=2)
         self.assertIn("2 problems", done.stderr)
 
