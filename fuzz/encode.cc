@@ -27,7 +27,7 @@ std::string byte_model() {
   for (int byte = 0; byte < 256; ++byte) {
     bool visible = (byte >= 33 && byte <= 126) || (byte >= 161 && byte <= 172) || byte >= 174;
     int c = visible ? byte : 256 + next++;
-    char spelled[8];
+    char spelled[16];
     std::snprintf(spelled, sizeof spelled, "\\u%04x", c);
     vocab += "\"" + std::string(spelled) + "\":" + std::to_string(byte) + ",";
   }

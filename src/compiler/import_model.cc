@@ -47,6 +47,17 @@ frontends::Checkpoint add_delta(const frontends::Checkpoint& delta, const data::
   return frontends::apply_delta(frontends::open_checkpoint(base), delta);
 }
 
+// What make() returns; its errors say in which folder. Models know the names of files only.
+template <class Make>
+decltype(auto) naming(const std::string& folder, Make make) {
+  try {
+    return make();
+  } catch (Error& error) {
+    error.within(folder);
+    throw;
+  }
+}
+
 }  // namespace
 
 ImportedModel import_model(const std::string& path, const std::string& base) {
@@ -57,7 +68,9 @@ ImportedModel import_model(const std::string& path, const std::string& base) {
   imported.config = std::move(folder.config);
   imported.generation = std::move(folder.generation);
   // The architecture is settled before weights are opened: its error is the more helpful one.
-  const models::Architecture& architecture = models::find_architecture(imported.config);
+  const models::Architecture& architecture = naming(imported.path, [&]() -> decltype(auto) {
+    return models::find_architecture(imported.config);
+  });
   frontends::Checkpoint checkpoint = frontends::open_checkpoint(path);
   if (!base.empty()) checkpoint = add_delta(checkpoint, imported.config, base);
   for (const auto& file : checkpoint.files) {
@@ -65,8 +78,10 @@ ImportedModel import_model(const std::string& path, const std::string& base) {
         {last_component(file->path()), file->bytes(), to_hex(file->header_digest())});
   }
   imported.weights = checkpoint.weights;
-  imported.model = architecture.build(
-      {imported.config, imported.generation, *imported.weights, ops::builtin_catalogue()});
+  imported.model = naming(imported.path, [&] {
+    return architecture.build(
+        {imported.config, imported.generation, *imported.weights, ops::builtin_catalogue()});
+  });
   for (const ir::Graph& stage : imported.model.stages) ir::verify(stage);
   imported.notes = std::move(folder.notes);
   imported.notes.insert(imported.notes.end(), checkpoint.notes.begin(), checkpoint.notes.end());

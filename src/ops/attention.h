@@ -8,8 +8,8 @@ namespace tenon::ops {
 
 // Attention without a cache: out[b, i, h] = softmax_j(scale * q[b, i, h] . k[b, j, h] + bias) v[b,
 // j, h], in f32.
-// q [batch, queries, heads * head_dim]; k, v [batch, keys, heads * head_dim] or [1, ...], shared by
-// the batch -> out [batch, queries, heads * head_dim].
+// q [batch, queries, heads * head_dim]; k, v [batch, keys, heads * head_dim]; each may have a batch
+// of 1 instead, shared by all -> out [batch, queries, heads * head_dim].
 //
 // Decomposed relative positions (SAM, MViT): with rel_h [2 * grid_h - 1, head_dim] and rel_w
 // [2 * grid_w - 1, head_dim], queries and keys are the cells of a grid in row-major order, and

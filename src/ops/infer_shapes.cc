@@ -3,6 +3,7 @@
 #include "ops/attention.h"
 #include "ops/concat.h"
 #include "ops/conv.h"
+#include "ops/fourier_features.h"
 #include "ops/kinds.h"
 #include "ops/matmul.h"
 #include "ops/pad.h"
@@ -174,17 +175,32 @@ void Resize::infer(InferContext& context) {
   context.set_output(0, {x.dtype, {x.shape[0], height, width, x.shape[3]}, {}});
 }
 
+void FourierFeatures::infer(InferContext& context) {
+  context.need_float(0, "x");
+  context.need_float(1, "frequencies");
+  context.need_rank(1, 2, "frequencies");
+  const ValueType& x = context.input(0);
+  if (x.shape.empty()) throw bad("input needs at least one axis", "x");
+  const Shape& frequencies = context.input(1).shape;
+  context.need_equal(x.shape.back(), frequencies[0], "x and frequencies");
+  Shape shape = x.shape;
+  shape.back() = Dim(2) * frequencies[1];
+  context.set_output(0, {x.dtype, shape, {}});
+}
+
 void Attention::infer(InferContext& context) {
   Attention op = read_attributes<Attention>(context.attributes());
   if (op.heads <= 0) throw bad("attribute must be positive", "heads");
   if (op.head_dim <= 0) throw bad("attribute must be positive", "head_dim");
+  Dim batch = 1;
   for (size_t i = 0; i < 3; ++i) {
     std::string_view name = i == 0 ? "q" : i == 1 ? "k" : "v";
     context.need_float(i, name);
     context.need_rank(i, 3, name);
     context.need_equal(context.input(i).shape[2], Dim(op.heads * op.head_dim), name);
-    const Dim& batch = context.input(i).shape[0];
-    if (!(batch == Dim(1))) context.need_equal(batch, context.input(0).shape[0], name);
+    const Dim& of_input = context.input(i).shape[0];
+    if (!(of_input == Dim(1)) && !(batch == Dim(1))) context.need_equal(of_input, batch, name);
+    if (batch == Dim(1)) batch = of_input;
   }
   context.need_equal(context.input(1).shape[1], context.input(2).shape[1], "k and v");
   if (context.has(3) != context.has(4)) throw bad("rel_h and rel_w go together", "rel_h");
@@ -202,7 +218,7 @@ void Attention::infer(InferContext& context) {
     }
   }
   const ValueType& q = context.input(0);
-  context.set_output(0, {dtype_attribute(op.dtype, q.dtype), q.shape, {}});
+  context.set_output(0, {dtype_attribute(op.dtype, q.dtype), {batch, q.shape[1], q.shape[2]}, {}});
 }
 
 }  // namespace tenon::ops

@@ -6,6 +6,7 @@
 #include "ops/concat.h"
 #include "ops/conv.h"
 #include "ops/embedding.h"
+#include "ops/fourier_features.h"
 #include "ops/fused.h"
 #include "ops/gather_rows.h"
 #include "ops/glu.h"

@@ -10,6 +10,7 @@
   X(Concat)          \
   X(Conv)            \
   X(Embedding)       \
+  X(FourierFeatures) \
   X(Fused)           \
   X(GatherRows)      \
   X(Glu)             \

@@ -130,10 +130,13 @@ AddedTokens::AddedTokens(std::vector<AddedToken> tokens, const Vocabulary& vocab
   // Where two tokens normalise to one text, a special one is found first.
   std::stable_partition(tokens.begin(), tokens.end(),
                         [](const auto& token) { return token.special; });
+  tokens_.reserve(tokens.size());
+  by_id_.reserve(tokens.size());
+  by_text_.reserve(tokens.size());
   for (AddedToken& token : tokens) {
     if (!check_token(token, vocabulary, problems)) continue;
     auto index = static_cast<int32_t>(tokens_.size());
-    if (!by_text_.emplace(token.content, index).second || !by_id_.emplace(token.id, index).second) {
+    if (by_text_.contains(token.content) || !by_id_.emplace(token.id, index).second) {
       problems.add(
           bad_token(token, "added token or its id appears twice").got(std::to_string(token.id)));
       continue;
@@ -142,7 +145,7 @@ AddedTokens::AddedTokens(std::vector<AddedToken> tokens, const Vocabulary& vocab
     if (token.normalized && normalizer) normalizer->apply(text);
     (token.normalized ? normalized_ : raw_).add(text.text, index);
     token.shown = std::move(text.text);
-    tokens_.push_back(std::move(token));
+    by_text_.emplace(tokens_.emplace_back(std::move(token)).content, index);
   }
 }
 
@@ -152,7 +155,7 @@ const AddedToken* AddedTokens::find_id(int32_t id) const {
 }
 
 const AddedToken* AddedTokens::find_text(std::string_view text) const {
-  auto found = by_text_.find(std::string(text));
+  auto found = by_text_.find(text);
   return found == by_text_.end() ? nullptr : &tokens_[found->second];
 }
 

@@ -58,6 +58,8 @@ class PrefixTrie {
 class AddedTokens {
  public:
   AddedTokens() = default;
+  AddedTokens(AddedTokens&&) = default;  // by_text_ looks into tokens_, so no copies
+  AddedTokens& operator=(AddedTokens&&) = default;
   // Problems: an id that the vocabulary gives to another text, or a text to which it gives another
   // id; a token that appears twice.
   AddedTokens(std::vector<AddedToken> tokens, const Vocabulary& vocabulary,
@@ -78,7 +80,7 @@ class AddedTokens {
                                const EncodeOptions& options) const;
   std::vector<AddedToken> tokens_;
   std::unordered_map<int32_t, int32_t> by_id_;
-  std::unordered_map<std::string, int32_t> by_text_;
+  std::unordered_map<std::string_view, int32_t> by_text_;
   PrefixTrie raw_, normalized_;
 };
 

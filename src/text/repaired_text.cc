@@ -25,4 +25,20 @@ RepairedText make_repaired_text(std::string_view text, std::span<const ByteRange
   return repaired;
 }
 
+std::vector<ByteRange> whole_char_ranges(std::string_view text, std::span<const ByteRange> plain) {
+  auto is_inside = [&](size_t at) {
+    return at < text.size() && (static_cast<uint8_t>(text[at]) & 0xC0) == 0x80;
+  };
+  std::vector<ByteRange> ranges;
+  for (const ByteRange& range : plain) {
+    size_t before = ranges.empty() ? 0 : ranges.back().end;
+    size_t begin = std::min(range.begin, text.size()), end = std::min(range.end, text.size());
+    while (is_inside(begin)) --begin;
+    while (is_inside(end)) ++end;
+    begin = std::max(begin, before);
+    if (begin < end) ranges.push_back({begin, end});
+  }
+  return ranges;
+}
+
 }  // namespace tenon::text

@@ -20,4 +20,7 @@ struct RepairedText {
 RepairedText make_repaired_text(std::string_view text, std::span<const ByteRange> plain,
                                 Utf8Assembler::Replacement replacement);
 
+// The ranges within valid UTF-8 `text`, grown where they begin or end inside a character.
+std::vector<ByteRange> whole_char_ranges(std::string_view text, std::span<const ByteRange> plain);
+
 }  // namespace tenon::text

@@ -125,7 +125,10 @@ std::vector<int32_t> Tokenizer::encode(std::string_view text, const EncodeOption
     moved.plain = repaired.plain;
     return encode(repaired.text, moved);
   }
-  Pieces pieces = find_added(*parts_, text, options);
+  std::vector<ByteRange> plain = whole_char_ranges(text, options.plain);
+  EncodeOptions whole = options;
+  whole.plain = plain;
+  Pieces pieces = find_added(*parts_, text, whole);
   if (parts_->pre_tokenizer) parts_->pre_tokenizer->apply(pieces);
   std::vector<int32_t> ids;
   ids.reserve(text.size() / 3 + 8);

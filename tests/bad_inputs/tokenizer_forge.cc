@@ -55,14 +55,21 @@ std::string ModelFile::bytes() const {
 std::vector<ModelPiece> byte_pieces(int count) {
   std::vector<ModelPiece> pieces;
   for (int byte = 0; byte < count; ++byte) {
-    char name[8];
+    char name[16];
     std::snprintf(name, sizeof name, "<0x%02X>", byte);
     pieces.push_back({name, 0, 6});
   }
   return pieces;
 }
 
-CharsmapFile::CharsmapFile() : units(512), replacements("a\0 \0", 4) {
+std::vector<uint32_t> unused_units(size_t count) {
+  std::vector<uint32_t> units(count);
+  // Their labels lead to them from the last offset of each block, which nothing uses.
+  for (uint32_t i = 0; i < count; ++i) units[i] = (i ^ 0xFF) & 0xFF;
+  return units;
+}
+
+CharsmapFile::CharsmapFile() : units(unused_units(512)), replacements("a\0 \0", 4) {
   // Unit: label, 1 << 8 where a value follows, offset << 10; a value has bit 31.
   units[0] = 256u << 10;
   units[256 ^ 'A'] = 'A' | 1u << 8 | (300u ^ 256u ^ 'A') << 10;

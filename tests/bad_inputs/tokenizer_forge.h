@@ -42,6 +42,7 @@ struct CharsmapFile {
   CharsmapFile();
   std::string blob() const;
 };
+std::vector<uint32_t> unused_units(size_t count);
 std::string base64(const std::string& bytes);
 
 }  // namespace tenon::bad_inputs

@@ -18,6 +18,7 @@ struct AttentionCase {
   int64_t grid_h = 0, grid_w = 0;
   Layout layout = Layout::Contiguous;
   double spread = 1.0;  // of q: large ones make the softmax sharp
+  int64_t q_batch = 0;  // 0: batch
 };
 
 Case make_case(const AttentionCase& c, DType dtype, DType out) {
@@ -32,7 +33,8 @@ Case make_case(const AttentionCase& c, DType dtype, DType out) {
                     std::string(dtype_name(out))};
   Case result{name, ops::to_attributes(op), {}};
   int64_t width = c.heads * c.head_dim, kv_batch = c.kv_batch ? c.kv_batch : c.batch;
-  result.inputs.push_back(random_floats(random, dtype, {c.batch, c.queries, width},
+  result.inputs.push_back(random_floats(random, dtype,
+                                        {c.q_batch ? c.q_batch : c.batch, c.queries, width},
                                         {.spread = c.spread, .layout = c.layout}));
   for (int i = 0; i < 2; ++i) {
     result.inputs.push_back(
@@ -84,8 +86,8 @@ HeadBound bound_of(const Case& test_case, const Values& values, int64_t batch, i
                    int64_t head) {
   auto op = ops::read_attributes<ops::Attention>(test_case.attributes);
   const Extents &q = test_case.inputs[0].view.extents, &k = test_case.inputs[1].view.extents;
-  int64_t width = q[2], kv_batch = k[0] == 1 ? 0 : batch;
-  const double* row = &values.parts[0][(batch * q[1] + query) * width + head * op.head_dim];
+  int64_t width = q[2], kv_batch = k[0] == 1 ? 0 : batch, q_batch = q[0] == 1 ? 0 : batch;
+  const double* row = &values.parts[0][(q_batch * q[1] + query) * width + head * op.head_dim];
   HeadBound result;
   for (int64_t key = 0; key < k[1]; ++key) {
     const double* other = &values.parts[1][(kv_batch * k[1] + key) * width + head * op.head_dim];
@@ -142,6 +144,13 @@ TEST(Conformance, Attention) {
       {"odd", 2, 5, 17, 3, 20},
       {"few_queries", 3, 7, 130, 2, 16},
       {"shared_keys", 4, 3, 33, 2, 32, 1},
+      {.name = "shared_queries",
+       .batch = 3,
+       .queries = 9,
+       .keys = 5,
+       .heads = 2,
+       .head_dim = 16,
+       .q_batch = 1},
       {"many_queries", 1, 67, 9, 1, 16},
       {"hd64", 1, 33, 70, 2, 64},
       {"hd80", 1, 20, 65, 1, 80},

@@ -48,6 +48,9 @@ inline std::vector<FusedForm> fused_forms() {
   return forms;
 }
 
+// How far f32 arithmetic may be from the exact result of each element.
+Bounds fused_bounds(const Case& test_case, const Exact& exact);
+
 inline std::vector<Case> fused_cases() {
   std::vector<Case> cases;
   for (const FusedForm& form : fused_forms()) {

@@ -77,8 +77,10 @@ Uncertain evaluate(const Expression& expression, const std::vector<double>& x) {
   return stack.at(0);
 }
 
+}  // namespace
+
 // Carried through the expression element by element.
-Bounds bounds(const Case& test_case, const Exact& exact) {
+Bounds fused_bounds(const Case& test_case, const Exact& exact) {
   auto op = ops::read_attributes<ops::Fused>(test_case.attributes);
   Expression expression = Expression::parse(op.expression);
   std::vector<std::vector<double>> inputs;
@@ -96,9 +98,8 @@ Bounds bounds(const Case& test_case, const Exact& exact) {
 }
 
 TEST(Conformance, Fused) {
-  Suite suite{.op = "fused", .cases = fused_cases(), .bounds = bounds, .check = {}};
+  Suite suite{.op = "fused", .cases = fused_cases(), .bounds = fused_bounds, .check = {}};
   run_suite(suite);
 }
 
-}  // namespace
 }  // namespace tenon::conformance

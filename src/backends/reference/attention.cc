@@ -66,9 +66,9 @@ void attend(const ops::RunArgs& args, int64_t batch, int64_t query, int64_t head
 
 void run(const ops::RunArgs& args) {
   const ops::Attention& op = ops::attributes_of<ops::Attention>(args);
-  const Extents& q = args.inputs[0].extents;
-  for (int64_t batch = 0; batch < q[0]; ++batch) {
-    for (int64_t query = 0; query < q[1]; ++query) {
+  const Extents& out = args.outputs[0].extents;
+  for (int64_t batch = 0; batch < out[0]; ++batch) {
+    for (int64_t query = 0; query < out[1]; ++query) {
       for (int64_t head = 0; head < op.heads; ++head) attend(args, batch, query, head);
     }
   }
