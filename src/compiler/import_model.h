@@ -31,8 +31,7 @@ struct ImportedModel {
   std::vector<std::string> notes;
 };
 
-// `base`: the model that `path` is a published delta to; "" where it is a model itself. Throws
-// ErrorCode::BadInput or Unsupported, listing every problem of config and weights.
-ImportedModel import_model(const std::string& path, const std::string& base = "");
+// Throws ErrorCode::BadInput or Unsupported, listing every problem of config and weights.
+ImportedModel import_model(const std::string& path);
 
 }  // namespace tenon::compiler

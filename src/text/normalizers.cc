@@ -2,17 +2,14 @@
 
 #include <vector>
 
-#include "text/char_normalizers.h"
 #include "text/pattern.h"
-#include "text/sentencepiece_normalizer.h"
 #include "text/unicode.h"
 
 namespace tenon::text {
 namespace {
 
 constexpr std::string_view kAccepted =
-    "Sequence, Prepend, Replace, NFC, NFD, NFKC, NFKD, Lowercase, Strip, StripAccents, "
-    "BertNormalizer, Precompiled, Nmt or ByteLevel";
+    "Sequence, Prepend, Replace, NFC, NFD, NFKC, NFKD, Lowercase or Strip";
 
 class SequenceNormalizer : public Normalizer {
  public:
@@ -117,8 +114,6 @@ std::unique_ptr<const Normalizer> make_normalizer(const Component& component) {
   if (type == "NFKD") return std::make_unique<UnicodeNormalizer>(NormalForm::Nfkd);
   if (type == "Lowercase") return std::make_unique<LowercaseNormalizer>();
   if (type == "Strip") return std::make_unique<StripNormalizer>(component);
-  if (type == "SentencePiece") return make_sentencepiece_normalizer(component);
-  if (auto by_chars = make_char_normalizer(component)) return by_chars;
   throw unsupported_component(component, "normalizer", kAccepted);
 }
 

@@ -9,8 +9,7 @@ namespace tenon::text {
 
 struct NormalText {
   std::string text;
-  bool keeps_start = true;    // its first character comes from the first one of the original
-  bool at_text_start = true;  // no token stands before it
+  bool keeps_start = true;  // its first character comes from the first one of the original
 };
 
 class Normalizer {

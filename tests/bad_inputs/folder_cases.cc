@@ -152,13 +152,12 @@ void add_special_files(std::vector<Case>& cases) {  // S28
                    "cannot open",
                    use_checkpoint,
                    {ErrorCode::Io, ErrorCode::BadInput}});
-  special(
-      "TorchWeightsCut",
-      [](const Folder& folder) {
-        folder.write("pytorch_model.bin", "PK");
-        return folder.path();
-      },
-      "pytorch_model.bin: byte 0: ");
+  special("TorchWeights",
+          [](const Folder& folder) {
+            folder.write("pytorch_model.bin", "PK");
+            return folder.path();
+          },
+          "safe_serialization", {ErrorCode::Unsupported});
 }
 
 // Reads every tensor after `change`, as a build does.

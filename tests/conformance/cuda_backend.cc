@@ -6,7 +6,6 @@
 #include <cstdlib>
 
 #include "device/device.h"
-#include "device/gpu_survey.h"
 #include "ops/backend_library.h"
 
 namespace tenon::conformance {
@@ -31,11 +30,7 @@ CudaBackend load() {
   }
   const ops::BackendLibrary& library = *entry();
   backend.implementations = library.implementations();
-  if (auto refusal = device::gpu_refusal(library.survey(), 0)) {
-    backend.why_no_device = refusal->what();
-  } else {
-    backend.device = &library.open_device(0);
-  }
+  if (library.device_count(backend.why_no_device) > 0) backend.device = &library.open_device(0);
 #else
   backend.load_error = "this build has no CUDA back end";
 #endif

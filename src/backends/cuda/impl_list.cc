@@ -12,8 +12,6 @@ ops::ImplementationList implementations() {
       &kGlu,
       &kUnary,
       &kBinary,
-      &kFused,
-      &kFusedSteps,
       &kEmbedding,
       &kGatherRows,
       &kRope,

@@ -4,20 +4,24 @@
 #include "device/device.h"
 
 namespace tenon::cuda {
-Card current_card() {
-  static thread_local int known_device = -1;
-  static thread_local Card known;
+namespace {
+
+bool device_can_overlap() {
   int device = 0;
   check(cudaGetDevice(&device), "cudaGetDevice");
+  static thread_local int known_device = -1;
+  static thread_local bool can = false;
   if (device != known_device) {
-    check(cudaDeviceGetAttribute(&known.multiprocessors, cudaDevAttrMultiProcessorCount, device),
+    int major = 0;
+    check(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device),
           "cudaDeviceGetAttribute");
-    check(cudaDeviceGetAttribute(&known.major, cudaDevAttrComputeCapabilityMajor, device),
-          "cudaDeviceGetAttribute");
+    can = major >= 9;
     known_device = device;
   }
-  return known;
+  return can;
 }
+
+}  // namespace
 
 cudaStream_t stream_of(const ops::RunArgs& args) {
   return static_cast<cudaStream_t>(args.stream->native());
@@ -37,21 +41,12 @@ void launch_raw(const void* kernel, std::string_view name, const LaunchShape& sh
   config.blockDim = shape.block;
   config.dynamicSmemBytes = static_cast<size_t>(shape.shared_bytes);
   config.stream = stream;
-  cudaLaunchAttribute attributes[2]{};
-  config.attrs = attributes;
-  if (shape.overlaps_previous && current_card().is_hopper_or_newer()) {
-    cudaLaunchAttribute& attribute = attributes[config.numAttrs++];
-    attribute.id = cudaLaunchAttributeProgrammaticStreamSerialization;
-    attribute.val.programmaticStreamSerializationAllowed = 1;
-  }
-  if (shape.cluster > 1) {
-    cudaLaunchAttribute& attribute = attributes[config.numAttrs++];
-    attribute.id = cudaLaunchAttributeClusterDimension;
-    attribute.val.clusterDim = {shape.cluster, 1, 1};
-    if (shape.cluster > 8) {
-      check(cudaFuncSetAttribute(kernel, cudaFuncAttributeNonPortableClusterSizeAllowed, 1),
-            "cudaFuncSetAttribute");
-    }
+  cudaLaunchAttribute attribute{};
+  attribute.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+  attribute.val.programmaticStreamSerializationAllowed = 1;
+  if (shape.overlaps_previous && device_can_overlap()) {
+    config.attrs = &attribute;
+    config.numAttrs = 1;
   }
   check(cudaLaunchKernelExC(&config, kernel, params), name);
 }

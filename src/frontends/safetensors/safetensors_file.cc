@@ -40,13 +40,8 @@ int64_t read_header_length(std::span<const std::byte> file) {
 }  // namespace
 
 std::shared_ptr<const SafetensorsFile> SafetensorsFile::open(const std::string& path) {
-  return open(MappedFile::open(path));
-}
-
-std::shared_ptr<const SafetensorsFile> SafetensorsFile::open(
-    std::shared_ptr<const MappedFile> mapped) {
   std::shared_ptr<SafetensorsFile> opened(new SafetensorsFile());
-  opened->file_ = std::move(mapped);
+  opened->file_ = MappedFile::open(path);
   std::span<const std::byte> file = opened->file_->bytes();
   try {
     int64_t length = read_header_length(file);
@@ -62,7 +57,7 @@ std::shared_ptr<const SafetensorsFile> SafetensorsFile::open(
   } catch (Error& error) {
     // A header that was cut while it was read fails in odd ways; the cause is the better message.
     opened->file_->verify_unchanged();
-    error.within(opened->path());
+    error.within(path);
     throw;
   }
   opened->file_->verify_unchanged();

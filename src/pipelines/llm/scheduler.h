@@ -6,7 +6,6 @@
 #include <vector>
 
 #include "pipelines/llm/block_allocator.h"
-#include "pipelines/llm/prefix_cache.h"
 #include "pipelines/llm/sequence.h"
 
 namespace tenon::llm {
@@ -30,10 +29,8 @@ struct SchedulerLimits {
 // lack of memory, and what it computes does not depend on its neighbours.
 class Scheduler {
  public:
-  // `prefixes` may be null; both must outlive this.
-  Scheduler(BlockAllocator& allocator, const SchedulerLimits& limits,
-            PrefixCache* prefixes = nullptr)
-      : allocator_(allocator), limits_(limits), prefixes_(prefixes) {}
+  Scheduler(BlockAllocator& allocator, const SchedulerLimits& limits)
+      : allocator_(allocator), limits_(limits) {}
 
   // Throws ErrorCode::Usage with need and have where such a request can never run.
   // Returns the number of tokens it may reach; max_new_tokens 0 means what fits.
@@ -57,12 +54,8 @@ class Scheduler {
 
  private:
   void admit();
-  // Blocks for all positions that the sequence can reach, with what is cached of its prompt; false
-  // where they are not free.
-  bool give_blocks(Sequence& sequence);
   BlockAllocator& allocator_;
   SchedulerLimits limits_;
-  PrefixCache* prefixes_;
   std::deque<std::unique_ptr<Sequence>> waiting_;
   std::vector<std::unique_ptr<Sequence>> running_;
 };
