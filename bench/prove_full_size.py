@@ -4,6 +4,11 @@
     python3 bench/prove_full_size.py --tenon build/release/bin/tenon --work /dev/shm/proof \
         --out bench/results/full_size_cpu.json gpt2-medium-f16 llama-7b-bf16
 
+With --device cuda the plans run on the GPU beside transformers' float32 (bench/full_size_cuda.py):
+
+    python3 bench/prove_full_size.py --device cuda --tenon build/release/bin/tenon --prove-llm build/release/bin/prove_llm \
+        --work /dev/shm/proof --out bench/results/full_size_cuda.json gpt2-medium-f16 llama-7b-f16
+
 Runs where PyTorch and transformers are (the checkpoints and golden files come from tools/reference_logits.py). For each
 model and precision it records the gate's figures against the golden logits, whether the greedy f32 text is identical, the
 time, and the build's largest anonymous memory beside the bound (largest weight + 512 MiB).
@@ -18,6 +23,8 @@ import struct
 import subprocess
 import sys
 import time
+
+import full_size_cuda
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 REFERENCE = os.path.join(HERE, "..", "tools", "reference_logits.py")
@@ -111,19 +118,7 @@ def prove_precision(args, model, checkpoint, golden, precision, greedy):
     return entry
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("models", nargs="+", choices=sorted(MODELS))
-    parser.add_argument("--tenon", required=True)
-    parser.add_argument("--work", required=True)
-    parser.add_argument("--out", required=True)
-    args = parser.parse_args()
-    os.makedirs(args.work, exist_ok=True)
-    report = {"command": " ".join(sys.argv), "machine": {"cpu": platform.processor() or platform.machine(),
-                                                         "cores": os.cpu_count()}, "models": []}
-    with open("/proc/cpuinfo") as file:
-        names = [line.split(":", 1)[1].strip() for line in file if line.startswith("model name")]
-        report["machine"]["cpu"] = names[0] if names else report["machine"]["cpu"]
+def prove_on_cpu(args, report):
     for model in args.models:
         make, greedy, precisions = MODELS[model]
         checkpoint, golden = os.path.join(args.work, model), os.path.join(args.work, model + ".golden.safetensors")
@@ -141,7 +136,39 @@ def main():
             with open(args.out, "w") as file:
                 json.dump(report, file, indent=1)
         shutil.rmtree(checkpoint)
-    return 0 if all(p.get("passed") for m in report["models"] for p in m["plans"]) else 5
+    return all(p.get("passed") for m in report["models"] for p in m["plans"])
+
+
+def machine():
+    with open("/proc/cpuinfo") as file:
+        names = [line.split(":", 1)[1].strip() for line in file if line.startswith("model name")]
+    return {"cpu": names[0] if names else platform.processor() or platform.machine(), "cores": os.cpu_count()}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("models", nargs="*", help="all of the device where none is named: "
+                        f"cpu {sorted(MODELS)}; cuda {list(full_size_cuda.MODELS)}")
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+    parser.add_argument("--tenon", required=True, help="the tenon program")
+    parser.add_argument("--prove-llm", help="the prove_llm program, for cuda")
+    parser.add_argument("--work", required=True, help="a folder with room for a checkpoint and its plans, best in memory")
+    parser.add_argument("--out", required=True, help="JSON")
+    parser.add_argument("--repeats", type=int, default=100, help="cuda: runs that must give the same bits")
+    parser.add_argument("--num-layers", type=int, default=0, help="cuda: a trial with fewer layers than the models have")
+    parser.add_argument("--keep", nargs="*", default=[], help="cuda: models whose checkpoint and plan stay in the work folder")
+    args = parser.parse_args()
+    known = full_size_cuda.MODELS if args.device == "cuda" else MODELS
+    unknown = [name for name in args.models + args.keep if name not in known]
+    if unknown:
+        parser.error(f"no such model: {', '.join(unknown)}; accepted: {', '.join(known)}")
+    if args.device == "cuda" and not args.prove_llm:
+        parser.error("--device cuda needs --prove-llm")
+    args.models = args.models or list(known)
+    os.makedirs(args.work, exist_ok=True)
+    report = {"command": " ".join(sys.argv), "machine": machine(), "models": []}
+    prove = full_size_cuda.prove if args.device == "cuda" else prove_on_cpu
+    return 0 if prove(args, report) else 5
 
 
 if __name__ == "__main__":

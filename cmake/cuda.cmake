@@ -45,6 +45,9 @@ if(NOT CMAKE_CUDA20_STANDARD_COMPILE_OPTION)
   set(CMAKE_CUDA20_EXTENSION_COMPILE_OPTION -std=c++20)
 endif()
 set(CMAKE_CUDA_RUNTIME_LIBRARY Static)
+# All cards a release serves besides those of TENON_CUDA_ARCHITECTURES: machine code for each, and
+# PTX of compute capability 8.0 that newer cards compile when they load it.
+set(TENON_CUDA_OTHER_ARCHITECTURES "80;86-real;89-real")
 set(CMAKE_CUDA_FLAGS_RELEASE "-O3")
 set(CMAKE_CUDA_FLAGS_RELWITHDEBINFO "-O3 -lineinfo")
 if(TENON_CCACHE AND NOT CMAKE_CUDA_COMPILER_LAUNCHER)
@@ -56,4 +59,8 @@ target_compile_options(tenon_options INTERFACE
 if(TENON_WERROR)
   target_compile_options(tenon_options INTERFACE
     "$<$<COMPILE_LANGUAGE:CUDA>:-Werror=all-warnings>")
+  # A spill moves registers to local memory: right results, and a kernel that is slower for no
+  # reason its source shows. tools/cuda_spills.py says how many bytes.
+  target_compile_options(tenon_options INTERFACE
+    "$<$<COMPILE_LANGUAGE:CUDA>:-Xptxas=--warn-on-spills>")
 endif()

@@ -12,15 +12,17 @@ The result is the golden format of tests/golden/README.md. Everything is compute
 import argparse
 import json
 import os
+import struct
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import torch
-from safetensors.torch import save_file
 
 import capture
 
-SHARD_BYTES = 4 << 30
+SHARD_BYTES = 2 << 30
+SAFETENSORS_NAMES = {torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16"}
 # Planted outliers: this factor on the norm gains of the chosen channels, about what trained models show.
 OUTLIER_GAIN = 20.0
 
@@ -92,13 +94,16 @@ def make_tensor(shape, kind, std, index, args, device, outliers):
         tensor += 1.0
     if kind == "gain" and len(outliers):
         tensor[outliers] *= OUTLIER_GAIN
-    return tensor.to(capture.DTYPES[args.dtype]).cpu()
+    return tensor.to(capture.DTYPES[args.dtype])
 
 
 def make_checkpoint(args):
+    """Writes a checkpoint folder and returns its tensors, where they were made (on the GPU if there is one)."""
     long_name = {"f32": "float32", "f16": "float16", "bf16": "bfloat16"}[args.dtype]
     make_config, list_tensors = KINDS[args.make]
     config = make_config(long_name)
+    if args.num_layers:
+        config["n_layer" if "n_layer" in config else "num_hidden_layers"] = args.num_layers
     device = "cuda" if torch.cuda.is_available() else "cpu"
     hidden = config.get("hidden_size") or config["n_embd"]
     outliers = torch.randperm(hidden, generator=torch.Generator().manual_seed(args.seed))[: args.outliers].tolist()
@@ -118,18 +123,38 @@ def make_checkpoint(args):
     write_json(args.out, "recipe.json", {"make": args.make, "dtype": args.dtype, "seed": args.seed,
                                          "generated_on": device, "outlier_channels": sorted(outliers),
                                          "outlier_gain": OUTLIER_GAIN})
+    return {name: tensor for shard in shards for name, tensor in shard.items()}
+
+
+def write_safetensors(path, tensors):
+    """As safetensors.torch.save_file, without its copies of everything: one tensor at a time is in host memory."""
+    header, offset = {"__metadata__": {"format": "pt"}}, 0
+    for name, tensor in tensors.items():
+        header[name] = {"dtype": SAFETENSORS_NAMES[tensor.dtype], "shape": list(tensor.shape),
+                        "data_offsets": [offset, offset + tensor.nbytes]}
+        offset += tensor.nbytes
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    with open(path, "wb") as file:
+        file.write(struct.pack("<Q", len(text)) + text)
+        for tensor in tensors.values():
+            file.write(tensor.contiguous().flatten().view(torch.uint8).cpu().numpy().data)
 
 
 def write_shards(folder, shards):
     if len(shards) == 1:
-        save_file(shards[0], os.path.join(folder, "model.safetensors"), metadata={"format": "pt"})
+        write_safetensors(os.path.join(folder, "model.safetensors"), shards[0])
         return
     weight_map, total = {}, 0
-    for k, shard in enumerate(shards):
-        file_name = f"model-{k + 1:05d}-of-{len(shards):05d}.safetensors"
-        save_file(shard, os.path.join(folder, file_name), metadata={"format": "pt"})
-        weight_map |= {name: file_name for name in shard}
-        total += sum(t.nbytes for t in shard.values())
+    with ThreadPoolExecutor(len(shards)) as pool:
+        written = []
+        for k, shard in enumerate(shards):
+            file_name = f"model-{k + 1:05d}-of-{len(shards):05d}.safetensors"
+            written.append(pool.submit(write_safetensors, os.path.join(folder, file_name), shard))
+            weight_map |= {name: file_name for name in shard}
+            total += sum(t.nbytes for t in shard.values())
+        for one in written:
+            one.result()
     write_json(folder, "model.safetensors.index.json",
                {"metadata": {"total_size": total}, "weight_map": dict(sorted(weight_map.items()))})
 
@@ -165,6 +190,7 @@ def main(argv):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--make", choices=KINDS)
     parser.add_argument("--dtype", choices=capture.DTYPES, default="bf16", help="how --make stores the weights")
+    parser.add_argument("--num-layers", type=int, default=0, help="of --make; 0: as many as the model has")
     parser.add_argument("--outliers", type=int, default=0, help="channels with planted outlier activations")
     parser.add_argument("--model", help="checkpoint folder for --logits")
     parser.add_argument("--logits", help="ids.safetensors, or random:SEQUENCESxTOKENS")
@@ -178,7 +204,10 @@ def main(argv):
         parser.error("give either --make or --logits")
     if args.logits and not args.model:
         parser.error("--logits needs --model DIR")
-    make_checkpoint(args) if args.make else compute(args)
+    if args.make:
+        make_checkpoint(args)
+    else:
+        compute(args)
     print(f"done in {time.perf_counter() - started:.1f} s")
 
 

@@ -11,6 +11,13 @@ struct Limits {
   int64_t safetensors_tensors = 1 << 18;  // of one file: bounds the memory its header can cost
   int64_t safetensors_metadata = 1 << 16;
   int64_t shard_index_bytes = 32ll << 20;
+  int64_t zip_entries = 1 << 18;
+  int64_t pickle_bytes = 64ll << 20;
+  int64_t pickle_values = 1 << 21;  // on the stack, in the memo and in containers, together
+  int pickle_depth = 64;
+  int64_t torch_tensors = 1 << 17;  // of one PyTorch file
+  int64_t torch_name_bytes = 16ll << 20;
+  int64_t torch_expansion = 16;  // bytes of all tensors to bytes of the file
   int64_t json_bytes = 256ll << 20;
   int json_depth = 64;
   int64_t json_string_bytes = 16ll << 20;
@@ -34,6 +41,13 @@ struct Limits {
   int64_t prompt_bytes = 64ll << 20;
   int stop_strings = 64;
   int regex_bytes = 16 << 10;
+  int64_t template_bytes = 1 << 20;
+  int template_syntax_depth = 200;
+  int64_t template_steps = 4'000'000;
+  int template_depth = 1000;
+  int template_value_depth = 100;
+  int64_t template_bytes_held = 256ll << 20;
+  int64_t template_output_bytes = 16ll << 20;
 };
 
 inline constexpr Limits kLimits{};

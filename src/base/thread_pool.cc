@@ -11,8 +11,12 @@
 #include <cstdlib>
 #include <exception>
 #include <mutex>
+#include <string>
+#include <system_error>
 #include <thread>
 #include <vector>
+
+#include "base/error.h"
 
 namespace tenon {
 namespace {
@@ -105,6 +109,12 @@ struct ThreadPool::State {
     }
   }
 
+  void stop_workers() {
+    stop.store(true);
+    start_generation();
+    for (auto& worker : workers) worker.join();
+  }
+
   void start_generation() {
     generation.fetch_add(1);
     if (sleepers.load() > 0) futex_wake_all(generation);
@@ -114,15 +124,24 @@ struct ThreadPool::State {
 ThreadPool::ThreadPool(int threads)
     : threads_(std::max(1, threads)), state_(std::make_unique<State>()) {
   state_->tickets = threads_;
-  for (int i = 1; i < threads_; ++i) {
-    state_->workers.emplace_back([this] { state_->worker_loop(); });
+  try {
+    state_->workers.reserve(static_cast<size_t>(threads_));
+    for (int i = 1; i < threads_; ++i) {
+      state_->workers.emplace_back([this] { state_->worker_loop(); });
+    }
+  } catch (const std::system_error& error) {
+    state_->stop_workers();
+    throw Error(ErrorCode::OutOfMemory, std::string("cannot start a thread: ") + error.what())
+        .got(std::to_string(threads_) + " threads")
+        .fix("raise the limit of processes (ulimit -u), or set TENON_THREADS");
+  } catch (...) {
+    state_->stop_workers();  // a thread that nobody joins would end the process
+    throw;
   }
 }
 
 ThreadPool::~ThreadPool() {
-  state_->stop.store(true);
-  state_->start_generation();
-  for (auto& worker : state_->workers) worker.join();
+  state_->stop_workers();
 }
 
 void ThreadPool::run(FunctionRef<void(int)> work) {

@@ -3,9 +3,11 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 
 #include "base/text.h"
 #include "cli/cli_progress.h"
+#include "cli/describe_types.h"
 #include "cli/interruption.h"
 #include "cli/text_table.h"
 #include "cli/verb.h"
@@ -17,23 +19,20 @@ using data::Json;
 
 struct BuildCommand {
   compiler::BuildOptions options;
+  std::string devices = "cpu";
   bool no_gate = false;
 };
 
-// A budget of 0 would not be held at all: that is --no-gate's business, said aloud.
-void check_budgets(const compiler::BuildOptions& options) {
-  Problems problems;
-  auto check = [&](const char* name, std::optional<double> value, double most) {
-    if (!value || (*value > 0 && *value <= most)) return;
-    problems.add(Error(ErrorCode::Usage, "budget is out of range")
-                     .at(name)
-                     .got(format_double(*value))
-                     .accepted("above 0, at most " + format_double(most)));
-  };
-  check("--max-kld", options.max_kld, 1e9);
-  check("--max-error", options.max_error, 1e9);
-  check("--min-same-top", options.min_same_top, 1);
-  problems.throw_if_any();
+// "cpu", "cuda", or both: "cpu,cuda".
+std::vector<device::DeviceId> parse_devices(const std::string& text) {
+  std::vector<device::DeviceId> devices;
+  for (const std::string& name : split(text, ',')) {
+    devices.push_back(device::DeviceId::parse(name));
+    if (std::count(devices.begin(), devices.end(), devices.back()) > 1) {
+      throw Error(ErrorCode::Usage, "device is named twice").at("--device").got(text);
+    }
+  }
+  return devices;
 }
 
 // "-o --json" is a forgotten name, not a file called "--json".
@@ -75,24 +74,48 @@ std::string describe_budget(const Json& budget) {
   return text;
 }
 
-std::vector<std::vector<std::string>> gate_rows(const Json& report) {
-  const Json* gate = report.find("gate");
-  if (!gate) return {{"gate", "skipped by request: nothing is proven"}};
+std::vector<std::vector<std::string>> rows_of_gate(const Json& gate) {
   std::vector<std::vector<std::string>> rows = {
       {"gate", fmt::format("{}, proof level {}: {}, {} sequences, {} tokens",
-                           gate->get_bool("passed", false) ? "passed" : "failed",
-                           gate->get_string("proof", "?"), gate->get_string("check_data", "?"),
-                           gate->get_int("sequences", 0), gate->get_int("tokens", 0))}};
-  if (const Json* figures = gate->find("against_oracle")) {
+                           gate.get_bool("passed", false) ? "passed" : "failed",
+                           gate.get_string("proof", "?"), gate.get_string("check_data", "?"),
+                           gate.get_int("sequences", 0), gate.get_int("tokens", 0))},
+      {"", "on " + gate.get_string("device", "?")}};
+  if (const Json* figures = gate.find("against_oracle")) {
     rows.push_back({"", "against the fp32 oracle: " + describe_comparison(*figures)});
   }
-  if (const Json* figures = gate->find("against_golden")) {
+  if (const Json* figures = gate.find("against_golden")) {
     rows.push_back({"", "against the golden logits: " + describe_comparison(*figures)});
   }
-  if (const Json* budget = gate->find("budget")) {
+  if (const Json* budget = gate.find("budget")) {
     rows.push_back({"", "budget: " + describe_budget(*budget)});
   }
   return rows;
+}
+
+std::vector<std::vector<std::string>> gate_rows(const Json& report) {
+  const Json* gates = report.find("gates");
+  if (!gates) return {{"gate", "skipped by request: nothing is proven"}};
+  std::vector<std::vector<std::string>> rows;
+  for (const Json& gate : gates->as_array("gates")) {
+    for (auto& row : rows_of_gate(gate)) rows.push_back(std::move(row));
+  }
+  return rows;
+}
+
+// The values nearest to f16's limit; --json has all.
+void add_range_rows(const Json& report, std::vector<std::vector<std::string>>& rows) {
+  constexpr size_t kShown = 3;
+  const Json* ranges = report.find("ranges");
+  if (!ranges) return;
+  std::string text;
+  const Json::Array& tensors = ranges->at("tensors", "ranges").as_array("tensors");
+  for (size_t i = 0; i < std::min(kShown, tensors.size()); ++i) {
+    text += fmt::format("{}{} {:.3g} ({:.2g} % of f16)", i ? ", " : "",
+                        tensors[i].get_string("tensor", "?"), number(tensors[i], "largest"),
+                        100 * number(tensors[i], "share_of_f16"));
+  }
+  rows.push_back({"largest", text});
 }
 
 std::string describe_ledger(const Json& ledger) {
@@ -131,7 +154,12 @@ std::string summary(const Json& report) {
               std::to_string(pass.get_int("changes", 0));
   }
   rows.push_back({"passes", passes});
+  if (const Json* types = report.find("types")) {
+    std::string text = describe_types(*types);
+    if (!text.empty()) rows.push_back({"types", text});
+  }
   add_choice_rows(report, rows);
+  add_range_rows(report, rows);
   for (auto& row : gate_rows(report)) rows.push_back(std::move(row));
   rows.push_back({"plan", fmt::format("{}, weights {}, identity {}", report.get_string("plan", ""),
                                       format_bytes(report.get_int("weights_bytes", 0)),
@@ -143,7 +171,7 @@ std::string summary(const Json& report) {
 void run_build(BuildCommand& command, Console& console) {
   command.options.gate = !command.no_gate;
   check_output(command.options.output);
-  check_budgets(command.options);
+  command.options.devices = parse_devices(command.devices);
   remove_temporaries_when_ended(command.options.output);
   CliProgress progress(console);
   compiler::BuildEstimate estimate = compiler::estimate(command.options);
@@ -164,8 +192,17 @@ void declare_gate_options(CLI::App& app, BuildCommand& command) {
   compiler::BuildOptions& options = command.options;
   app.add_option("--check", options.check_file,
                  "prompts for the fidelity gate: one a line, or JSONL with prompt, article or ids");
+  app.add_option("--repair", options.repair_file,
+                 "steps to keep in a wider type, as tenon compare --write-repair suggests them")
+      ->type_name("FILE");
   app.add_option("--golden", options.golden_file,
                  "tensors of the original implementation to prove the import against");
+  app.add_option("--device", command.devices,
+                 "where the gate runs the plan: cpu, cuda, cuda:1, or several: cpu,cuda")
+      ->capture_default_str();
+  app.add_option("--tactics", options.tactics_files,
+                 "measured choices of `tenon tune` to embed; once a device")
+      ->type_name("FILE");
   app.add_flag("--no-gate", command.no_gate, "skip the fidelity gate; the plan says so");
   app.add_option("--max-kld", options.max_kld, "budget: mean KL divergence in nats");
   app.add_option("--max-error", options.max_error, "budget: largest logit error over the RMS");
@@ -182,8 +219,10 @@ void declare_gate_options(CLI::App& app, BuildCommand& command) {
 VerbAction declare_build(CLI::App& app) {
   auto command = std::make_shared<BuildCommand>();
   compiler::BuildOptions& options = command->options;
-  app.add_option("model", options.model, "folder with config.json and safetensors weights")
+  app.add_option("model", options.model, "folder with config.json and weights (safetensors or PyTorch), or Meta's")
       ->required()
+      ->type_name("DIR");
+  app.add_option("--base", options.base, "add the model, a published delta (Vicuna), to this one")
       ->type_name("DIR");
   app.add_option("-o,--output", options.output, "plan file to write")
       ->required()

@@ -13,6 +13,10 @@
 namespace tenon::cli {
 namespace {
 
+// A verb that failed its budget has printed its figures: the error is then on stderr alone.
+std::atomic<bool> document_printed = false;
+std::atomic<bool> prints_lines = false;
+
 void write_all(int fd, std::string_view text) {
   while (!text.empty()) {
     ssize_t written = ::write(fd, text.data(), text.size());
@@ -67,7 +71,13 @@ void Console::print_document(std::string_view verb, const data::Json& fields) {
   data::Json document = data::Json::object();
   document.set("schema", kJsonSchema).set("verb", verb);
   for (const auto& [name, value] : fields.as_object("document")) document.set(name, value);
+  document_printed = true;
   print(document.dump(2) + "\n");
+}
+
+void Console::print_line(const data::Json& document) {
+  prints_lines = true;
+  print(document.dump() + "\n");
 }
 
 void Console::note(std::string_view line) {
@@ -96,7 +106,8 @@ void print_error(const Error& error, bool json) {
   if (printed.test_and_set()) return;
   try {
     fmt::print(stderr, "error: {}\n", error.what());
-    if (json) write_all(STDOUT_FILENO, error_document(error).dump(2) + "\n");
+    if (!json || document_printed) return;
+    write_all(STDOUT_FILENO, error_document(error).dump(prints_lines ? 0 : 2) + "\n");
   } catch (const std::exception&) {
     // Nobody listens; the exit code still tells.
   }

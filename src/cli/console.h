@@ -35,6 +35,9 @@ class Console {
   void print_untrusted(std::string_view text);
   // The one document of --json: `fields`, after the schema's version and the verb's name.
   void print_document(std::string_view verb, const data::Json& fields);
+  // One of many documents, each in one line: for verbs that go on, like chat. From the first use on
+  // an error's document is one line, too.
+  void print_line(const data::Json& document);
   // A line about the work, on stderr.
   void note(std::string_view line);
 
@@ -48,8 +51,8 @@ std::string printable(std::string_view text);
 // Version of the documents that --json prints.
 inline constexpr int kJsonSchema = 1;
 
-// The line on stderr and, with `json`, the document on stdout. Only the first error of the process
-// is printed. Throws nothing.
+// The line on stderr and, with `json`, the document on stdout, unless the verb has printed its own
+// (figures that missed a budget). Only the first error of the process is printed. Throws nothing.
 void print_error(const Error& error, bool json);
 
 // Opens /dev/null for standard files that the caller closed, so that no file of ours gets their

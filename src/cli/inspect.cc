@@ -1,10 +1,12 @@
 #include <CLI/CLI.hpp>
+#include <algorithm>
 
 #include "base/file.h"
 #include "cli/inspect_views.h"
 #include "cli/plan_diff.h"
 #include "cli/step_choices.h"
 #include "cli/verb.h"
+#include "runtime/backend_loader.h"
 
 namespace tenon::cli {
 namespace {
@@ -22,19 +24,28 @@ struct InspectCommand {
 }
 
 bool is_model_source(const std::string& path) {
-  return is_directory(path) || path.ends_with(".safetensors");
+  if (is_directory(path)) return true;
+  std::string_view ends[] = {".safetensors", ".bin", ".pth", ".pt"};
+  return std::any_of(std::begin(ends), std::end(ends),
+                     [&](std::string_view end) { return path.ends_with(end); });
 }
 
-View view_of_folder(const InspectCommand& command) {
+// `problems`: what is wrong with the folder, to be thrown after the view is shown.
+View view_of_folder(const InspectCommand& command, Problems& problems) {
   if (command.sections) only_a_plan_has("--sections", command.path);
   if (command.why) only_a_plan_has("--why", command.path);
   if (!command.diff.empty()) only_a_plan_has("--diff", command.path);
   if (command.graph == "after") only_a_plan_has("--graph after", command.path);
+  bool summary = !command.layers && !command.ledger && command.graph.empty();
+  if (summary) {
+    FolderSurvey survey = survey_folder(command.path);
+    problems = survey.problems;
+    return folder_summary(survey);
+  }
   compiler::ImportedModel model = compiler::import_model(command.path);
   if (command.layers) return folder_layers(model);
   if (command.ledger) return folder_ledger(model);
-  if (!command.graph.empty()) return folder_graph(model);
-  return folder_summary(model);
+  return folder_graph(model);
 }
 
 View view_of_plan(const InspectCommand& command) {
@@ -48,15 +59,17 @@ View view_of_plan(const InspectCommand& command) {
   if (command.graph == "before") return text_view("graph", file->plan().graph_before);
   if (command.graph == "after") return text_view("graph", file->plan().graph_after);
   if (!command.diff.empty()) return diff_view(*file, *plan::PlanFile::open(command.diff));
-  return plan_summary(*file);
+  return plan_summary(*file,
+                      *runtime::open_backends(device::DeviceId::parse(command.device)).device);
 }
 
 void run_inspect(const InspectCommand& command, Console& console) {
   if (command.path.empty() && !command.ops) {
     throw Error(ErrorCode::Usage, "nothing to inspect").accepted("a plan or a model folder");
   }
+  Problems problems;
   View view = command.ops                     ? op_catalogue()
-              : is_model_source(command.path) ? view_of_folder(command)
+              : is_model_source(command.path) ? view_of_folder(command, problems)
                                               : view_of_plan(command);
   if (console.json()) {
     if (!command.path.empty()) view.json.set("path", command.path);
@@ -64,6 +77,7 @@ void run_inspect(const InspectCommand& command, Console& console) {
   } else {
     console.print(view.text);
   }
+  problems.throw_if_any();
 }
 
 }  // namespace
@@ -84,7 +98,9 @@ VerbAction declare_inspect(CLI::App& app) {
   app.add_option("--tokens", command->tokens, "with --why: tokens that run at once")
       ->check(CLI::Range(1, 1 << 20))
       ->capture_default_str();
-  app.add_option("--device", command->device, "with --why")->capture_default_str();
+  app.add_option("--device", command->device,
+                 "what --why and the proof note ask about: cpu, cuda or cuda:1")
+      ->capture_default_str();
   return [command](Console& console) { run_inspect(*command, console); };
 }
 

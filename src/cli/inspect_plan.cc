@@ -1,7 +1,10 @@
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "base/text.h"
 #include "cli/console.h"
+#include "cli/describe_types.h"
 #include "cli/inspect_views.h"
 #include "cli/layer_tree.h"
 #include "cli/proof_note.h"
@@ -29,14 +32,28 @@ std::string list_fields(const Json& json) {
   return text;
 }
 
-void add_evidence(const plan::PlanFile& file, Rows& rows) {
+// The values nearest to f16's limit on the check data; --json has all.
+std::string describe_ranges(const Json& result) {
+  constexpr size_t kShown = 3;
+  std::string text;
+  const Json::Array& tensors = result.at("tensors", "ranges").as_array("tensors");
+  for (size_t i = 0; i < std::min(kShown, tensors.size()); ++i) {
+    text += fmt::format("{}{} {:.3g} ({:.2g} % of f16's limit)", i ? ", " : "",
+                        tensors[i].get_string("tensor", "?"), tensors[i].get_double("largest", 0),
+                        100 * tensors[i].get_double("share_of_f16", 0));
+  }
+  return text;
+}
+
+void add_evidence(const plan::PlanFile& file, const device::Device& device, Rows& rows) {
   std::string head = "evidence";
   const Json& entries = file.evidence().entries;
   if (entries.is_array()) {
     for (const Json& entry : entries.as_array("evidence")) {
       const Json* result = entry.find("result");
       std::string text = entry.get_string("kind", "?");
-      if (result) text += ": " + list_fields(*result);
+      bool ranges = text == "ranges" && result && result->find("tensors");
+      if (result) text += ": " + (ranges ? describe_ranges(*result) : list_fields(*result));
       rows.push_back({head, text});
       if (const Json* figures = result ? result->find("against_oracle") : nullptr) {
         rows.push_back({"", "against the fp32 oracle: " + list_fields(*figures)});
@@ -44,7 +61,7 @@ void add_evidence(const plan::PlanFile& file, Rows& rows) {
       head.clear();
     }
   }
-  std::string note = proof_note(file);
+  std::string note = proof_note(file, device);
   if (!note.empty()) rows.push_back({head, note});
 }
 
@@ -84,7 +101,15 @@ WeightTotals weight_totals(const plan::Plan& plan) {
   return totals;
 }
 
-Json summary_json(const plan::PlanFile& file) {
+std::string describe_tactics(const plan::Plan& plan) {
+  std::string text;
+  for (const plan::TacticSet& set : plan.tactics) {
+    text += (text.empty() ? "" : "; ") + std::to_string(set.tactics.size()) + " for " + set.device;
+  }
+  return text;
+}
+
+Json summary_json(const plan::PlanFile& file, const device::Device& device) {
   const plan::Plan& plan = file.plan();
   WeightTotals totals = weight_totals(plan);
   Json json = Json::object();
@@ -96,13 +121,14 @@ Json summary_json(const plan::PlanFile& file) {
   json.set("provenance", plan.provenance).set("stages", stages_json(plan));
   json.set("has_tokenizer", !plan.tokenizer.empty());
   json.set("has_chat_template", !plan.chat_template.empty());
-  json.set("evidence", file.evidence().entries).set("proof_note", proof_note(file));
+  json.set("tactics", plan::to_json(plan.tactics));
+  json.set("evidence", file.evidence().entries).set("proof_note", proof_note(file, device));
   return json;
 }
 
 }  // namespace
 
-View plan_summary(const plan::PlanFile& file) {
+View plan_summary(const plan::PlanFile& file, const device::Device& device) {
   const plan::Plan& plan = file.plan();
   WeightTotals totals = weight_totals(plan);
   Rows rows = {
@@ -120,8 +146,12 @@ View plan_summary(const plan::PlanFile& file) {
       {"made by", list_fields(plan.provenance)},
       {"budgets", list_fields(plan.budgets)},
   };
-  add_evidence(file, rows);
-  return {text_table(rows), summary_json(file)};
+  if (!plan.tactics.empty()) rows.push_back({"tactics", describe_tactics(plan)});
+  if (const Json* types = plan.precision.find("types")) {
+    rows.push_back({"types", describe_types(*types)});
+  }
+  add_evidence(file, device, rows);
+  return {text_table(rows), summary_json(file, device)};
 }
 
 View plan_layers(const plan::PlanFile& file) {

@@ -1,6 +1,7 @@
 #include "cli/interruption.h"
 
 #include <signal.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -15,6 +16,8 @@ namespace tenon::cli {
 namespace {
 
 std::atomic<int> requested_signal{0};
+enum class Work { None, Running, Stopped };
+std::atomic<Work> stoppable_work{Work::None};
 std::mutex path_mutex;
 std::string path_being_written;  // guarded by path_mutex
 
@@ -40,9 +43,16 @@ void remove_temporaries() {
 
 void wait_for_signals(sigset_t signals, bool json) {
   int signal = 0;
-  while (sigwait(&signals, &signal) != 0) {
-  }
+  Work running;
+  do {
+    while (sigwait(&signals, &signal) != 0) {
+    }
+    running = Work::Running;
+  } while (signal == SIGINT && stoppable_work.compare_exchange_strong(running, Work::Stopped));
   requested_signal = signal;
+  uint64_t one = 1;
+  // Whoever polls looks at requested_signal: a failed write only costs the grace below.
+  [[maybe_unused]] ssize_t written = write(interruption_fd(), &one, sizeof one);
   timespec grace = {.tv_sec = 2, .tv_nsec = 0};
   sigtimedwait(&signals, nullptr, &grace);
   remove_temporaries();
@@ -72,6 +82,21 @@ void remove_temporaries_when_ended(const std::string& path) {
 
 void throw_if_interrupted() {
   if (int signal = requested_signal) throw interruption_error(signal);
+}
+
+int interruption_fd() {
+  static const int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  return fd;
+}
+
+StoppableWork::StoppableWork() {
+  stoppable_work = Work::Running;
+}
+StoppableWork::~StoppableWork() {
+  stoppable_work = Work::None;
+}
+bool StoppableWork::stopped() const {
+  return stoppable_work == Work::Stopped;
 }
 
 }  // namespace tenon::cli

@@ -15,5 +15,19 @@ void watch_for_interruption(bool json);
 void remove_temporaries_when_ended(const std::string& path);
 // Throws ErrorCode::Interrupted or Terminated.
 void throw_if_interrupted();
+// Becomes readable when the program is asked to end: to be polled beside an input that is waited
+// for.
+int interruption_fd();
+
+// While one lives, the first SIGINT stops the piece of work it stands for (one answer of a chat),
+// not the program; the second one does as always. At most one lives at a time.
+class StoppableWork {
+ public:
+  StoppableWork();
+  ~StoppableWork();
+  StoppableWork(const StoppableWork&) = delete;
+  StoppableWork& operator=(const StoppableWork&) = delete;
+  bool stopped() const;
+};
 
 }  // namespace tenon::cli

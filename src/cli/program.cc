@@ -7,6 +7,7 @@
 #include <map>
 #include <new>
 #include <string>
+#include <system_error>
 #include <vector>
 
 #include "base/log.h"
@@ -40,9 +41,9 @@ void declare_common(CLI::App& command, CommonOptions& common) {
 // The three ways a verb ends badly, as exit codes.
 int run_verb(const VerbAction& action, const CommonOptions& common) {
   if (common.log_level_given->count() > 0) set_log_level(common.log_level);
-  watch_for_interruption(common.console.json);
   Error error(ErrorCode::Internal, "unknown failure");
   try {
+    watch_for_interruption(common.console.json);
     Console console(common.console);
     action(console);
     return 0;
@@ -52,6 +53,9 @@ int run_verb(const VerbAction& action, const CommonOptions& common) {
     error = thrown;
   } catch (const std::bad_alloc&) {
     error = Error(ErrorCode::OutOfMemory, "not enough memory");
+  } catch (const std::system_error& thrown) {  // of std::thread: the process is at a limit
+    error =
+        Error(ErrorCode::OutOfMemory, thrown.what()).fix("raise the limits that ulimit -a shows");
   } catch (const std::exception& thrown) {
     error = Error(ErrorCode::Internal, thrown.what())
                 .fix("this is a bug in Tenon; please report it with the command that led here");

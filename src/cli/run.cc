@@ -117,6 +117,21 @@ class Generation {
   std::deque<std::optional<llm::Result>> results_;
 };
 
+// Measured choices that did not fit are listed: what runs is right all the same.
+void note_tactics(const runtime::Session& session, Console& console) {
+  for (const std::string& line : session.tactics().skipped())
+    console.note("note: tactic skipped: " + line);
+}
+
+data::Json tactics_json(const runtime::Session& session) {
+  data::Json skipped = data::Json::array(), json = data::Json::object();
+  for (const std::string& line : session.tactics().skipped()) skipped.push_back(line);
+  json.set("origin", session.tactics_origin());
+  json.set("known", static_cast<int64_t>(session.tactics().size()));
+  json.set("skipped", std::move(skipped));
+  return json;
+}
+
 void run_plan(RunCommand& command, Console& console) {
   if (!command.prompt_given->empty() && command.prompt.empty()) {
     throw Error(ErrorCode::Usage, "prompt is empty").at("--prompt");
@@ -133,12 +148,12 @@ void run_plan(RunCommand& command, Console& console) {
   for (const std::string& field : llm::unfollowed_generation_fields(file->plan().generation)) {
     console.note("note: the plan's generation default " + field + " is not followed");
   }
-  std::string proof = proof_note(*file);
-  if (!proof.empty()) console.note("note: " + proof);
   std::vector<llm::Request> requests =
       make_requests(prompts, command.sampling, defaults, model, options);
   llm::SamplingParams sampling = requests[0].sampling;
   auto engine = llm::Engine::open(file, options);
+  std::string proof = proof_note(*file, engine->session().device());
+  if (!proof.empty()) console.note("note: " + proof);
   RunReport report;
   auto loaded = std::chrono::steady_clock::now();
   report.load_seconds = std::chrono::duration<double>(loaded - started).count();
@@ -146,10 +161,13 @@ void run_plan(RunCommand& command, Console& console) {
   Generation generation(*engine, console, command.prompts_file.empty());
   report.results = generation.run(std::move(requests));
   report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - loaded).count();
+  note_tactics(engine->session(), console);
   if (console.json()) {
     data::Json fields = to_json(report, prompts);
     fields.set("plan", command.plan).set("device", options.device.to_string());
-    fields.set("proof_note", proof).set("sampling", to_json(sampling));
+    fields.set("tactics", tactics_json(engine->session()))
+        .set("proof_note", proof)
+        .set("sampling", to_json(sampling));
     console.print_document("run", fields);
   }
   console.note(speed_line(report));

@@ -5,6 +5,8 @@
 #include "base/checked.h"
 #include "base/text.h"
 #include "cli/text_table.h"
+#include "device/gpu_survey.h"
+#include "runtime/backend_loader.h"
 #include "runtime/session.h"
 
 namespace tenon::cli {
@@ -44,7 +46,7 @@ std::vector<Group> group(const std::vector<runtime::StepChoice>& choices) {
     auto same = std::find_if(groups.begin(), groups.end(), [&](const Group& other) {
       return other.first->op == choice.op && other.first->device == choice.device &&
              other.first->implementation == choice.implementation &&
-             other.first->refused == choice.refused;
+             other.first->variant == choice.variant && other.first->refused == choice.refused;
     });
     if (same == groups.end()) same = groups.insert(groups.end(), {&choice, 0});
     ++same->count;
@@ -56,8 +58,11 @@ std::string describe(const std::string& stage, const std::vector<runtime::StepCh
   std::vector<std::vector<std::string>> rows = {
       {"steps", "op", "device", "implementation", "first of them"}};
   for (const Group& entry : group(choices)) {
-    rows.push_back({std::to_string(entry.count), entry.first->op, entry.first->device,
-                    entry.first->implementation, entry.first->module});
+    std::string name = entry.first->implementation;
+    if (!entry.first->variant.empty()) name += " " + entry.first->variant;
+    if (entry.first->by_tactic) name += " (tactic)";
+    rows.push_back({std::to_string(entry.count), entry.first->op, entry.first->device, name,
+                    entry.first->module});
     for (const std::string& refused : entry.first->refused) {
       rows.push_back({"", "", "", "  not " + refused});
     }
@@ -70,8 +75,53 @@ data::Json to_json(const std::string& stage, const runtime::StepChoice& choice) 
   for (const std::string& reason : choice.refused) refused.push_back(reason);
   json.set("stage", stage).set("step", static_cast<int64_t>(choice.step)).set("op", choice.op);
   json.set("module", choice.module).set("device", choice.device);
-  json.set("implementation", choice.implementation).set("refused", std::move(refused));
+  json.set("implementation", choice.implementation).set("variant", choice.variant);
+  json.set("by_tactic", choice.by_tactic).set("refused", std::move(refused));
   return json;
+}
+
+// The choices of every stage, and what they were made with.
+struct Choices {
+  std::vector<std::pair<std::string, std::vector<runtime::StepChoice>>> stages;
+  std::string made_on;               // the device's description
+  std::vector<std::string> skipped;  // tactics
+};
+
+Choices choices_on_device(const std::shared_ptr<const plan::PlanFile>& file, int64_t tokens,
+                          const device::DeviceId& device) {
+  Choices result;
+  auto session = runtime::Session::open(file, {.devices = {device}});
+  result.made_on = session->device().description();
+  for (const plan::Stage& stage : file->plan().stages) {
+    result.stages.emplace_back(stage.name,
+                               session->stage(stage.name).choices(symbols_for(stage, tokens)));
+  }
+  result.skipped = session->tactics().skipped();
+  return result;
+}
+
+// By the lists alone. What depends on the card (tactics, libraries that are not found here) may
+// come out otherwise there.
+Choices choices_without_device(const std::shared_ptr<const plan::PlanFile>& file, int64_t tokens) {
+  Choices result;
+  const runtime::GpuBackend& gpu = runtime::gpu_backend();
+  std::vector<runtime::Backend> backends = {{"cuda", gpu.library->implementations()}};
+  result.made_on = "no GPU here: what the kernels say without one; a card decides about tactics";
+  for (const plan::Stage& stage : file->plan().stages) {
+    SymbolValues bounds = symbols_for(stage, tokens);
+    result.stages.emplace_back(stage.name, runtime::bind_stage(stage, bounds, backends).choices);
+  }
+  return result;
+}
+
+Choices choices_of(const std::shared_ptr<const plan::PlanFile>& file, int64_t tokens,
+                   const device::DeviceId& device) {
+  if (device.kind == device::Kind::Cpu) return choices_on_device(file, tokens, device);
+  const runtime::GpuBackend& gpu = runtime::gpu_backend();
+  bool has_card = gpu.library && !device::gpu_refusal(gpu.library->survey(), device.index);
+  // Without the library there is nothing to ask; opening says what is missing.
+  if (has_card || !gpu.library) return choices_on_device(file, tokens, device);
+  return choices_without_device(file, tokens);
 }
 
 }  // namespace
@@ -79,16 +129,20 @@ data::Json to_json(const std::string& stage, const runtime::StepChoice& choice) 
 View step_choices(std::shared_ptr<const plan::PlanFile> file, int64_t tokens,
                   const device::DeviceId& device) {
   View view;
-  data::Json list = data::Json::array();
-  auto session = runtime::Session::open(file, {.devices = {device}});
-  for (const plan::Stage& stage : file->plan().stages) {
-    const std::vector<runtime::StepChoice>& choices =
-        session->stage(stage.name).choices(symbols_for(stage, tokens));
-    view.text += describe(stage.name, choices);
-    for (const runtime::StepChoice& choice : choices) list.push_back(to_json(stage.name, choice));
+  data::Json list = data::Json::array(), skipped = data::Json::array();
+  Choices choices = choices_of(file, tokens, device);
+  view.text = "device " + escape_for_message(choices.made_on) + "\n";
+  for (const auto& [stage, of_stage] : choices.stages) {
+    view.text += describe(stage, of_stage);
+    for (const runtime::StepChoice& choice : of_stage) list.push_back(to_json(stage, choice));
   }
-  view.json.set("device", device.to_string()).set("tokens", tokens);
-  view.json.set("choices", std::move(list));
+  for (const std::string& line : choices.skipped) {
+    view.text += "tactic skipped: " + escape_for_message(line) + "\n";
+    skipped.push_back(line);
+  }
+  view.json.set("device", device.to_string()).set("made_on", choices.made_on);
+  view.json.set("tokens", tokens).set("choices", std::move(list));
+  view.json.set("tactics_skipped", std::move(skipped));
   return view;
 }
 

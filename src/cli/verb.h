@@ -24,7 +24,15 @@ struct Verb {
 
 VerbAction declare_build(CLI::App& command);
 VerbAction declare_run(CLI::App& command);
+VerbAction declare_chat(CLI::App& command);
+VerbAction declare_tune(CLI::App& command);
 VerbAction declare_inspect(CLI::App& command);
+VerbAction declare_doctor(CLI::App& command);
+VerbAction declare_compare(CLI::App& command);
+VerbAction declare_eval(CLI::App& command);
+VerbAction declare_bench(CLI::App& command);
+VerbAction declare_profile(CLI::App& command);
+VerbAction declare_report(CLI::App& command);
 VerbAction declare_version(CLI::App& command);
 
 // In the order of --help.

@@ -6,13 +6,17 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "base/thread_pool.h"
+#include "compiler/choose_types.h"
+#include "compiler/gate.h"
 #include "compiler/lower.h"
+#include "compiler/repair_file.h"
 #include "compiler/settings.h"
 #include "device/device.h"
 #include "frontends/safetensors/nonfinite.h"
 #include "ops/op_list.h"
 #include "passes/pipeline.h"
 #include "plan/plan_file.h"
+#include "runtime/backend_loader.h"
 #include "runtime/session.h"
 
 namespace tenon::compiler {
@@ -54,32 +58,68 @@ void check_finite(const WeightSource& weights) {
   problems.throw_if_any();
 }
 
+// Before any work: a build of an hour must not end for want of a GPU.
+void open_devices(const BuildOptions& options) {
+  if (options.devices.empty()) {
+    throw Error(ErrorCode::Usage, "no device to prove the plan on").at("--device");
+  }
+  for (const device::DeviceId& id : options.devices) runtime::open_backends(id);
+}
+
+// What is known of the model before its plan is made.
+struct Import {
+  ImportedModel model;
+  BuildSettings settings;
+};
+
 // The graphs as plan stages. Passes run on a copy: the imported graphs stay as the oracle's.
-LoweredPlan make_plan(const BuildOptions& options, const BuildSettings& settings,
-                      const ImportedModel& model, data::Json& pass_report) {
+LoweredPlan make_plan(const BuildOptions& options, const Import& import,
+                      const std::vector<TypeChoice>& types, data::Json& pass_report) {
   LoweredPlan lowered;
-  lowered.plan = describe_plan(options, settings, model);
-  for (ir::Graph graph : model.model.stages) {
+  lowered.plan = describe_plan(options, import.settings, import.model);
+  if (!types.empty()) lowered.plan.precision.set("types", to_json(types));
+  passes::PassOptions pass_options{import.settings.precision, {}, type_map(types)};
+  for (ir::Graph graph : import.model.model.stages) {
     lowered.plan.graph_before += ir::print(graph);
-    for (const passes::PassReport& report : passes::run_passes(graph, {settings.precision, {}})) {
+    for (const passes::PassReport& report : passes::run_passes(graph, pass_options)) {
       data::Json entry = data::Json::object();
       entry.set("pass", report.name).set("changes", static_cast<int64_t>(report.changes));
       pass_report.push_back(entry);
     }
     if (options.plant_fault) options.plant_fault(graph);
     lowered.plan.graph_after += ir::print(graph);
-    lower_stage(graph, language_symbols(settings), lowered);
+    lower_stage(graph, language_symbols(import.settings), lowered);
   }
-  ir::Graph sample = make_sample_graph(model.model.language.vocabulary, ops::builtin_catalogue());
-  lower_stage(sample, sample_symbols(settings), lowered);
+  int64_t vocabulary = import.model.model.language.vocabulary;
+  ir::Graph sample = make_sample_graph(vocabulary, ops::builtin_catalogue());
+  lower_stage(sample, sample_symbols(import.settings), lowered);
   return lowered;
 }
 
-LoweredPlan make_oracle(const BuildSettings& settings, const ImportedModel& model) {
+std::vector<TypeChoice> types_of_plan(const BuildOptions& options, const Import& import,
+                                      const std::vector<TensorRange>& ranges, Progress& progress) {
+  std::vector<TypeChoice> types, repair;
+  // Read first: a wrong file must not cost the reading of the weights.
+  if (!options.repair_file.empty()) repair = read_repair_file(options.repair_file);
+  if (!options.range_guard) return repair;
+  progress.begin("choosing types", static_cast<int64_t>(import.model.model.stages.size()));
+  for (const ir::Graph& graph : import.model.model.stages) {
+    for (TypeChoice& choice :
+         choose_types(import.settings.precision, graph, *import.model.weights, ranges)) {
+      types.push_back(std::move(choice));
+    }
+  }
+  progress.end();
+  // Later ones win.
+  types.insert(types.end(), repair.begin(), repair.end());
+  return types;
+}
+
+LoweredPlan make_oracle(const Import& import) {
   LoweredPlan oracle;
   oracle.plan.name = "oracle";
-  for (const ir::Graph& graph : model.model.stages)
-    lower_stage(graph, language_symbols(settings), oracle);
+  for (const ir::Graph& graph : import.model.model.stages)
+    lower_stage(graph, language_symbols(import.settings), oracle);
   return oracle;
 }
 
@@ -110,17 +150,18 @@ void write_weights(plan::PlanWriter& writer, const LoweredPlan& lowered,
   progress.end();
 }
 
-CheckData load_check_data(const BuildOptions& options, const BuildSettings& settings,
-                          const ImportedModel& model) {
+CheckData load_check_data(const BuildOptions& options, const Import& import) {
+  const ImportedModel& model = import.model;
   if (!options.golden_file.empty()) return read_golden_file(options.golden_file, model);
   if (!options.check_file.empty())
-    return read_check_file(options.check_file, model, settings.max_seq_len);
-  return built_in_check_data(model, settings.max_seq_len);
+    return read_check_file(options.check_file, model, import.settings.max_seq_len);
+  return built_in_check_data(model, import.settings.max_seq_len);
 }
 
 // The steps that fell to the scalar reference: slow, so people must hear of them.
-data::Json reference_steps(const std::shared_ptr<const plan::PlanFile>& file) {
-  auto session = runtime::Session::open(file);
+data::Json reference_steps(const std::shared_ptr<const plan::PlanFile>& file,
+                           const device::DeviceId& device) {
+  auto session = runtime::Session::open(file, {.devices = {device}});
   data::Json steps = data::Json::array();
   SymbolValues one = {{"tokens", 1},      {"seqs", 1},           {"rows", 1},
                       {"embed_rows", 0},  {"max_blocks", 1},     {"cache_blocks", 1},
@@ -137,8 +178,10 @@ data::Json reference_steps(const std::shared_ptr<const plan::PlanFile>& file) {
   return steps;
 }
 
-[[noreturn]] void gate_failed(const GateResult& gate, const std::string& kept) {
+[[noreturn]] void gate_failed(const GateResult& gate, const device::DeviceId& device,
+                              const std::string& kept) {
   Error error(ErrorCode::ProofFailed, "the plan failed its fidelity gate");
+  if (device.kind != device::Kind::Cpu) error.at(device.to_string());
   if (!gate.first_bad.empty()) error.at("first bad tensor " + gate.first_bad);
   error.got(join(gate.failures, "; "));
   error.fix(kept.empty() ? "nothing was written; --keep-failed keeps the plan for study"
@@ -146,52 +189,109 @@ data::Json reference_steps(const std::shared_ptr<const plan::PlanFile>& file) {
   throw error;
 }
 
-void run_gate_and_record(const BuildOptions& options, const BuildSettings& settings,
-                         const ImportedModel& model,
-                         const std::shared_ptr<const plan::PlanFile>& file,
-                         plan::PlanWriter& writer, BuildResult& result, Progress& progress) {
-  CheckData data = load_check_data(options, settings, model);
-  progress.begin("fidelity gate", 2);
-  LoweredPlan oracle = make_oracle(settings, model);
-  GateResult gate = run_gate(file, oracle, *model.weights, data, settings.budget);
-  progress.end();
-  gate.report.set("device", device::cpu_device().description());
-  result.report.set("gate", gate.report);
-  plan::Evidence evidence;
+data::Json evidence_entry(const char* kind, const data::Json& result) {
   data::Json entry = data::Json::object();
-  entry.set("kind", "fidelity").set("result", gate.report);
-  evidence.entries.push_back(entry);
-  writer.write_evidence(evidence);
-  if (gate.passed) return;
-  std::string kept;
-  if (options.keep_failed) {
-    // Under another name, so that nobody deploys it by accident and a good plan stays.
-    kept = options.output + ".failed";
-    writer.commit_as(kept);
+  entry.set("kind", kind).set("result", result);
+  return entry;
+}
+
+// The fp32 run a plan is held against, made before the plan: it also says how large values get.
+struct Reference {
+  CheckData data;
+  LoweredPlan oracle;
+  OracleRun run;
+};
+
+Reference make_reference(const BuildOptions& options, const Import& import, Progress& progress) {
+  Reference reference{load_check_data(options, import), make_oracle(import), {}};
+  progress.begin("fp32 oracle", 1);
+  reference.run = run_oracle(reference.oracle, *import.model.weights, reference.data);
+  progress.end();
+  return reference;
+}
+
+data::Json range_report(const Reference& reference) {
+  data::Json json = data::Json::object();
+  json.set("check_data", reference.data.origin).set("f16_limit", kLargestHalf);
+  json.set("tensors", to_json(reference.run.ranges));
+  return json;
+}
+
+// Each device in turn: all are recorded, the first that fails ends the build.
+void run_gates(const BuildOptions& options, const Import& import, const Reference& reference,
+               const std::shared_ptr<const plan::PlanFile>& file, plan::PlanWriter& writer,
+               BuildResult& result, Progress& progress) {
+  plan::Evidence evidence;
+  data::Json gates = data::Json::array(), ranges = range_report(reference);
+  result.report.set("ranges", ranges);
+  evidence.entries.push_back(evidence_entry("ranges", ranges));
+  for (const device::DeviceId& device : options.devices) {
+    progress.begin("fidelity gate on " + device.to_string(), 1);
+    GateResult gate = run_gate({file, device, reference.oracle, reference.run,
+                                *import.model.weights, reference.data, import.settings.budget});
+    progress.end();
+    gates.push_back(gate.report);
+    // The first one under its old name too.
+    if (gates.as_array("gates").size() == 1) result.report.set("gate", gate.report);
+    result.report.set("gates", gates);
+    evidence.entries.push_back(evidence_entry("fidelity", gate.report));
+    writer.write_evidence(evidence);
+    if (gate.passed) continue;
+    std::string kept;
+    if (options.keep_failed) {
+      // Under another name, so that nobody deploys it by accident and a good plan stays.
+      kept = options.output + ".failed";
+      writer.commit_as(kept);
+    }
+    gate_failed(gate, device, kept);
   }
-  gate_failed(gate, kept);
+}
+
+// Plan and oracle run one after the other; one weight is evaluated at a time.
+int64_t peak_memory(const BuildOptions& options, const Import& import, const LoweredPlan& lowered) {
+  // Graphs, tokenizer tables and what each thread works in; with the terms below it is a few MiB
+  // above what builds of the miniatures were seen to take.
+  int64_t bytes = (4 << 20) + (int64_t{process_thread_pool().size()} << 20) +
+                  8 * static_cast<int64_t>(lowered.plan.tokenizer.size()) +
+                  16 * static_cast<int64_t>(lowered.plan.graph_before.size());
+  int64_t largest = 0;
+  for (const plan::Constant& constant : lowered.plan.constants)
+    largest = std::max(largest, constant.bytes);
+  bytes += largest;
+  if (!options.gate) return bytes;
+  CheckData data = load_check_data(options, import);
+  const models::LanguageModelInfo& info = import.model.model.language;
+  auto tokens = static_cast<int64_t>(data.ids.size());
+  int64_t longest = 0, seqs = static_cast<int64_t>(data.seq_offsets.size()) - 1;
+  for (int64_t s = 0; s < seqs; ++s)
+    longest = std::max<int64_t>(longest, data.seq_offsets[s + 1] - data.seq_offsets[s]);
+  // Logits of both and what compares them; the oracle's cache; its widest values, a few at once.
+  bytes += 5 * 4 * static_cast<int64_t>(data.logit_rows.size()) * info.vocabulary;
+  bytes += 2 * 4 * info.layers * info.kv_heads * info.head_dim * seqs * longest;
+  bytes += 12 * 4 * tokens * 4 * info.hidden;
+  return bytes;
 }
 
 }  // namespace
 
 BuildEstimate estimate(const BuildOptions& options) {
-  ImportedModel model = import_model(options.model);
-  BuildSettings settings = settle(options, model);
+  open_devices(options);
+  Import import{import_model(options.model, options.base), {}};
+  import.settings = settle(options, import.model);
   data::Json ignored = data::Json::array();
-  LoweredPlan lowered = make_plan(options, settings, model, ignored);
+  LoweredPlan lowered = make_plan(options, import, {}, ignored);
+  if (!options.repair_file.empty()) {
+    check_repair(read_repair_file(options.repair_file), lowered.plan, options.repair_file);
+  }
   BuildEstimate result;
-  int64_t largest = 0;
-  for (const plan::Constant& constant : lowered.plan.constants)
-    largest = std::max(largest, constant.bytes);
   result.plan_bytes =
       constant_bytes(lowered.plan) + static_cast<int64_t>(lowered.plan.tokenizer.size()) +
       static_cast<int64_t>(lowered.plan.graph_before.size() + lowered.plan.graph_after.size()) +
       (64 << 10);
-  // Measured on builds of 2 MB to 13 GB: buffers of the gate and the graphs beside one weight.
-  result.peak_memory_bytes = largest + (256ll << 20);
+  result.peak_memory_bytes = peak_memory(options, import, lowered);
   constexpr double kWriteBytesPerSecond = 400e6, kGateFlopsPerThread = 20e9, kGateTokens = 130;
-  double parameters =
-      static_cast<double>(constant_bytes(lowered.plan)) / (dtype_bits(settings.precision) / 8);
+  double parameters = static_cast<double>(constant_bytes(lowered.plan)) /
+                      (dtype_bits(import.settings.precision) / 8);
   result.seconds = 0.3 + static_cast<double>(result.plan_bytes) / kWriteBytesPerSecond;
   if (options.gate) {
     result.seconds +=
@@ -204,22 +304,37 @@ BuildResult build(const BuildOptions& options, Progress& progress) {
   Stopwatch watch;
   BuildResult result;
   result.plan_path = options.output;
-  ImportedModel model = import_model(options.model);
+  open_devices(options);
+  Import import{import_model(options.model, options.base), {}};
+  const ImportedModel& model = import.model;
   for (const std::string& note : model.notes) progress.note("note: " + note);
-  BuildSettings settings = settle(options, model);
+  import.settings = settle(options, model);
   if (options.check_finite) check_finite(*model.weights);
 
+  std::optional<Reference> reference;
+  if (options.gate) reference = make_reference(options, import, progress);
+  if (!options.gate && import.settings.precision == DType::F16) {
+    progress.note(
+        "note: without the gate nothing is known about f16's range: no step is kept wider");
+  }
+  std::vector<TypeChoice> types = types_of_plan(
+      options, import, reference ? reference->run.ranges : std::vector<TensorRange>(), progress);
   data::Json pass_report = data::Json::array();
-  LoweredPlan lowered = make_plan(options, settings, model, pass_report);
+  LoweredPlan lowered = make_plan(options, import, types, pass_report);
+  if (!options.repair_file.empty()) {
+    check_repair(read_repair_file(options.repair_file), lowered.plan, options.repair_file);
+  }
   plan::PlanWriter writer(options.output, lowered.plan);
   write_weights(writer, lowered, *model.weights, progress);
 
   auto file = plan::PlanFile::open(writer.temporary_path());
   result.report.set("model", model.name).set("architecture", model.model.architecture);
-  result.report.set("dtype", dtype_name(settings.precision))
+  result.report.set("dtype", dtype_name(import.settings.precision))
+      .set("types", to_json(types))
       .set("ledger", ledger_json(model.model.ledger));
-  result.report.set("passes", pass_report).set("reference_steps", reference_steps(file));
-  if (options.gate) run_gate_and_record(options, settings, model, file, writer, result, progress);
+  result.report.set("passes", pass_report)
+      .set("reference_steps", reference_steps(file, options.devices[0]));
+  if (reference) run_gates(options, import, *reference, file, writer, result, progress);
   result.report.set("plan", options.output).set("identity", to_hex(file->identity()));
   result.report.set("weights_bytes", constant_bytes(lowered.plan)).set("seconds", watch.seconds());
   writer.commit();

@@ -3,22 +3,30 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/progress.h"
 #include "compiler/import_model.h"
 #include "data/json.h"
+#include "device/device.h"
 
 namespace tenon::compiler {
 
 struct BuildOptions {
   std::string model;           // a model folder, or a .safetensors file in one
+  std::string base;            // the model that `model` is a published delta to; "": none
   std::string output;          // the plan file
   std::string name;            // what people call the model; "": the folder's name
   std::string dtype = "auto";  // auto (as the checkpoint is stored), f32, bf16, f16
   int64_t max_batch_size = 8;
   int64_t max_seq_len = 0;  // 0: the model's context
   std::string check_file, golden_file;
+  std::string repair_file;  // values and weights to keep in a wider type; "": none
   bool gate = true;
+  std::vector<device::DeviceId> devices = {{}};  // where the gate runs the plan, one after another
+  std::vector<std::string> tactics_files;        // of `tenon tune`, embedded in the plan
+  // f16 only: types that hold what would overflow. Off for tests of what happens then.
+  bool range_guard = true;
   bool keep_failed = false;   // leave a plan that failed its gate, as <output>.failed
   bool check_finite = false;  // read every weight first and refuse NaN and infinities
   // Budgets other than the defaults. Looser ones are recorded in the plan.
@@ -38,7 +46,8 @@ struct BuildResult {
   data::Json report = data::Json::object();
 };
 
-// What a build would cost, without reading any weight.
+// What a build would cost, without reading any weight. Throws ErrorCode::Unsupported where a device
+// is not there, before any work.
 BuildEstimate estimate(const BuildOptions& options);
 
 // Import -> passes -> plan file -> gate. Throws ErrorCode::ProofFailed where the gate fails: no

@@ -2,12 +2,15 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <map>
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/thread_pool.h"
 #include "frontends/safetensors/checkpoint_folder.h"
 #include "frontends/safetensors/safetensors_writer.h"
 #include "ops/attributes.h"
@@ -132,28 +135,184 @@ TEST_F(Build, TransposedWeightIsNamed) {
   EXPECT_NE(text.find("first bad tensor model.layers.1"), std::string::npos) << text;
 }
 
-// Weights that are harmless in f32 and overflow fp16 on the way: up times 3e5, down divided by it.
-TEST_F(Build, HalfPrecisionOverflowIsNamed) {
-  std::string model = folder_ + "/overflow";
+// A copy of a golden LLaMA with some weights times a factor.
+std::string scaled_model(const std::string& folder, const std::map<std::string, float>& factors,
+                         DType dtype = DType::F32) {
+  std::string model = folder + "/scaled";
   fs::create_directory(model);
   fs::copy(kModels + "llama/base/config.json", model + "/config.json");
   auto source = frontends::CheckpointFolder::open(kModels + "llama/base");
   std::vector<Tensor> tensors;
   std::vector<frontends::NamedTensor> named;
   for (const WeightInfo& info : source->weights()) {
-    tensors.push_back(make_f32(source->view(info.name)));
-    float factor = info.name == "model.layers.1.mlp.up_proj.weight"     ? 3e5f
-                   : info.name == "model.layers.1.mlp.down_proj.weight" ? 1 / 3e5f
-                                                                        : 1.0f;
-    for (int64_t i = 0; i < tensors.back().count(); ++i) tensors.back().as<float>()[i] *= factor;
+    Tensor scaled = make_f32(source->view(info.name));
+    auto factor = factors.find(info.name);
+    for (int64_t i = 0; factor != factors.end() && i < scaled.count(); ++i)
+      scaled.as<float>()[i] *= factor->second;
+    Tensor stored = Tensor::make(dtype, scaled.extents());
+    copy_convert(scaled.view(), stored.view());
+    tensors.push_back(std::move(stored));
   }
   for (size_t i = 0; i < tensors.size(); ++i)
     named.push_back({source->weights()[i].name, tensors[i].view()});
   frontends::write_safetensors(model + "/model.safetensors", named);
-  EXPECT_EQ(failure(options(model, "f32")), "");
-  fs::remove(folder_ + "/model.plan");
-  std::string text = failure(options(model, "f16"));
+  return model;
+}
+
+// Harmless in f32, too large for f16 on the way: up times 3e5, down divided by it.
+const std::map<std::string, float> kOverflow = {{"model.layers.1.mlp.up_proj.weight", 3e5f},
+                                                {"model.layers.1.mlp.down_proj.weight", 1 / 3e5f}};
+
+std::map<std::string, std::string> types_of(const BuildResult& result) {
+  std::map<std::string, std::string> types;
+  for (const data::Json& entry : result.report.at("types", "$").as_array("types"))
+    types[entry.get_string("name", "")] = entry.get_string("dtype", "");
+  return types;
+}
+
+TEST_F(Build, HalfPrecisionOverflowIsNamedWithoutTheGuard) {
+  BuildOptions unguarded = options(scaled_model(folder_, kOverflow), "f16");
+  unguarded.range_guard = false;
+  std::string text = failure(unguarded);
   EXPECT_NE(text.find("first bad tensor model.layers.1.mlp"), std::string::npos) << text;
+}
+
+TEST_F(Build, WhatWouldOverflowGetsAnotherType) {
+  BuildResult result = build(options(scaled_model(folder_, kOverflow), "f16"), quiet_);
+  EXPECT_TRUE(result.report.at("gate", "$").get_bool("passed", false));
+  std::map<std::string, std::string> types = types_of(result);
+  // The checkpoint is stored in f32, so bf16 would lose weights.
+  EXPECT_EQ(types["model.layers.1.mlp.up_proj"], "f32");
+  EXPECT_EQ(types["model.layers.1.mlp.down_proj.weight"], "f32");
+  EXPECT_EQ(types.count("model.layers.0.mlp.down_proj.weight"), 0u);
+  for (const auto& [name, dtype] : types)
+    EXPECT_TRUE(name.starts_with("model.layers.1.mlp")) << name;
+  auto file = plan::PlanFile::open(folder_ + "/model.plan");
+  for (const plan::Constant& constant : file->plan().constants) {
+    if (constant.name == "model.layers.1.mlp.down_proj.weight") {
+      EXPECT_EQ(constant.dtype, DType::F32);
+    } else if (constant.name == "model.layers.0.mlp.down_proj.weight") {
+      EXPECT_EQ(constant.dtype, DType::F16);
+    }
+  }
+  const data::Json* stored = file->plan().precision.find("types");
+  ASSERT_TRUE(stored);
+  EXPECT_EQ(stored->as_array("types").size(), types.size());
+}
+
+TEST_F(Build, WhatWouldOverflowIsBf16WhereTheCheckpointIs) {
+  BuildOptions half = options(scaled_model(folder_, kOverflow, DType::BF16), "f16");
+  half.max_kld = 1e-3;  // bf16 rounds what it multiplies
+  EXPECT_EQ(types_of(build(half, quiet_))["model.layers.1.mlp.down_proj.weight"], "bf16");
+}
+
+TEST_F(Build, RangesAreReportedAndStored) {
+  BuildResult result = build(options(scaled_model(folder_, kOverflow), "f32"), quiet_);
+  const data::Json::Array& tensors =
+      result.report.at("ranges", "$").at("tensors", "$").as_array("tensors");
+  ASSERT_GT(tensors.size(), 20u);
+  // Largest first.
+  std::string first = tensors[0].get_string("tensor", "");
+  EXPECT_TRUE(first.starts_with("model.layers.1.mlp.")) << first;
+  EXPECT_GT(tensors[0].get_double("share_of_f16", 0), 0.5);
+  for (size_t i = 1; i < tensors.size(); ++i) {
+    EXPECT_LE(tensors[i].get_double("largest", 0), tensors[i - 1].get_double("largest", 0));
+  }
+  auto file = plan::PlanFile::open(folder_ + "/model.plan");
+  const data::Json& evidence = file->evidence().entries;
+  EXPECT_EQ(evidence.as_array("$")[0].get_string("kind", ""), "ranges");
+  EXPECT_EQ(evidence.as_array("$")[0].at("result", "$"), result.report.at("ranges", "$"));
+}
+
+TEST_F(Build, Bf16CachesAreF16WhereTheWeightsProveThatItFits) {
+  std::map<std::string, std::string> types =
+      types_of(build(options(kModels + "llama/base", "bf16"), quiet_));
+  EXPECT_EQ(types["cache.0"], "f16");
+  EXPECT_EQ(types["cache.1"], "f16");
+  for (const auto& [name, dtype] : types) EXPECT_TRUE(name.starts_with("cache.")) << name;
+  // Keys that may reach 1e5 stay bf16.
+  std::string large = scaled_model(folder_, {{"model.layers.1.self_attn.k_proj.weight", 1e5f},
+                                             {"model.layers.1.self_attn.q_proj.weight", 1e-5f}});
+  types = types_of(build(options(large, "bf16"), quiet_));
+  EXPECT_EQ(types.count("cache.0"), 1u);
+  EXPECT_EQ(types.count("cache.1"), 0u);
+}
+
+TEST_F(Build, AttentionOverOutlierChannelsIsMultipliedInF16) {
+  std::string model = folder_ + "/outliers";
+  fs::create_directory(model);
+  fs::copy(kModels + "llama/base/config.json", model + "/config.json");
+  auto source = frontends::CheckpointFolder::open(kModels + "llama/base");
+  std::vector<Tensor> tensors;
+  std::vector<frontends::NamedTensor> named;
+  for (const WeightInfo& info : source->weights()) {
+    Tensor values = make_f32(source->view(info.name));
+    if (info.name == "model.layers.0.input_layernorm.weight") values.as<float>()[3] *= 40;
+    tensors.push_back(std::move(values));
+  }
+  for (size_t i = 0; i < tensors.size(); ++i)
+    named.push_back({source->weights()[i].name, tensors[i].view()});
+  frontends::write_safetensors(model + "/model.safetensors", named);
+  int64_t hidden = source->find("model.layers.0.input_layernorm.weight")->extents[0];
+  BuildOptions outliers = options(model, "bf16");
+  outliers.max_kld = 1;
+  std::map<std::string, std::string> types = types_of(build(outliers, quiet_));
+  // Of so few channels one outlier is at most sqrt(hidden) times the RMS.
+  bool can_stand_out = std::sqrt(static_cast<double>(hidden)) > 8;
+  EXPECT_EQ(types.count("model.layers.0.input_layernorm"), can_stand_out ? 1u : 0u);
+  EXPECT_EQ(types.count("model.layers.1.input_layernorm"), 0u);
+}
+
+TEST_F(Build, ABudgetOfZeroIsRefused) {
+  BuildOptions nothing = options(kModels + "llama/base", "bf16");
+  nothing.max_kld = 0;
+  nothing.max_error = -1;
+  nothing.min_same_top = 1.5;
+  try {
+    build(nothing, quiet_);
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::Usage);
+    EXPECT_NE(std::string(error.what()).find("3 problems"), std::string::npos) << error.what();
+  }
+  EXPECT_FALSE(file_exists(nothing.output));
+}
+
+TEST_F(Build, AMissingDeviceIsRefusedBeforeAnyWork) {
+  BuildOptions elsewhere = options("/no/such/model", "bf16");
+  elsewhere.devices = {{device::Kind::Cuda, 77}};
+  for (bool only_estimate : {true, false}) {
+    try {
+      only_estimate ? static_cast<void>(estimate(elsewhere))
+                    : static_cast<void>(build(elsewhere, quiet_));
+      FAIL();
+    } catch (const Error& error) {
+      // Not the missing model, which would have been the next thing to be found.
+      EXPECT_EQ(error.code(), ErrorCode::Unsupported) << error.what();
+    }
+  }
+}
+
+TEST_F(Build, EvidenceStandsForEachDevice) {
+  BuildOptions twice = options(kModels + "llama/base", "f32");
+  twice.devices = {{device::Kind::Cpu, 0}, {device::Kind::Cpu, 0}};
+  BuildResult result = build(twice, quiet_);
+  EXPECT_EQ(result.report.at("gates", "$").as_array("gates").size(), 2u);
+  auto file = plan::PlanFile::open(twice.output);
+  const data::Json::Array& entries = file->evidence().entries.as_array("$");
+  ASSERT_EQ(entries.size(), 3u);
+  for (size_t i : {1, 2}) {
+    const data::Json& entry = entries[i].at("result", "$");
+    EXPECT_EQ(entry.get_string("device", ""), device::cpu_device().description());
+    EXPECT_EQ(entry.get_string("fingerprint", ""), device::cpu_device().fingerprint());
+    EXPECT_TRUE(entry.get_bool("passed", false));
+  }
+}
+
+TEST_F(Build, TheEstimateOfATinyPlanIsTiny) {
+  BuildEstimate tiny = estimate(options(kModels + "llama/base", "f32"));
+  EXPECT_GT(tiny.peak_memory_bytes, 4 << 20);
+  EXPECT_LT(tiny.peak_memory_bytes - (int64_t{process_thread_pool().size()} << 20), 16 << 20);
 }
 
 TEST_F(Build, AFailedGateKeepsTheOldPlanAndAsksForAnother) {

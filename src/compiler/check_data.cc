@@ -43,13 +43,6 @@ uint64_t next_random(uint64_t& state) {
   return z ^ (z >> 31);
 }
 
-std::vector<int32_t> random_ids(size_t count, int64_t vocabulary, uint64_t seed) {
-  std::vector<int32_t> ids;
-  for (size_t i = 0; i < count; ++i)
-    ids.push_back(static_cast<int32_t>(next_random(seed) % vocabulary));
-  return ids;
-}
-
 void check_ids(const std::vector<int32_t>& ids, int64_t vocabulary, std::string_view place) {
   for (int32_t id : ids) {
     if (id >= 0 && id < vocabulary) continue;
@@ -101,14 +94,25 @@ void check_offsets(const CheckData& data, const std::string& path) {
 
 }  // namespace
 
+std::vector<int32_t> random_ids(size_t count, int64_t vocabulary, uint64_t seed) {
+  std::vector<int32_t> ids;
+  for (size_t i = 0; i < count; ++i)
+    ids.push_back(static_cast<int32_t>(next_random(seed) % vocabulary));
+  return ids;
+}
+
 CheckData built_in_check_data(const ImportedModel& model, int64_t max_seq_len) {
+  return built_in_check_data(model.tokenizer.get(), model.model.language.vocabulary, max_seq_len);
+}
+
+CheckData built_in_check_data(const text::Tokenizer* tokenizer, int64_t vocabulary,
+                              int64_t max_seq_len) {
   CheckData data;
   data.origin = "built-in prompts";
   data.seq_offsets.push_back(0);
-  int64_t vocabulary = model.model.language.vocabulary;
-  if (model.tokenizer) {
+  if (tokenizer) {
     for (const char* prompt : kPrompts) {
-      std::vector<int32_t> ids = model.tokenizer->encode(prompt);
+      std::vector<int32_t> ids = tokenizer->encode(prompt);
       // A tokenizer may know more ids than the model has rows.
       std::erase_if(ids, [&](int32_t id) { return id >= vocabulary; });
       add_sequence(data, std::move(ids), max_seq_len);
@@ -117,7 +121,7 @@ CheckData built_in_check_data(const ImportedModel& model, int64_t max_seq_len) {
   // Random ids reach rows of the embedding that sentences do not; one sequence is a single token.
   add_sequence(data, random_ids(33, vocabulary, 1), max_seq_len);
   add_sequence(data, random_ids(1, vocabulary, 2), max_seq_len);
-  if (!model.tokenizer) add_sequence(data, random_ids(48, vocabulary, 3), max_seq_len);
+  if (!tokenizer) add_sequence(data, random_ids(48, vocabulary, 3), max_seq_len);
   choose_rows(data, vocabulary);
   return data;
 }

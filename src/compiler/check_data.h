@@ -25,6 +25,11 @@ struct CheckData {
 // The plan's own check prompts: a few sentences through the tokenizer, or fixed pseudo-random ids
 // where there is none. The same model gives the same data.
 CheckData built_in_check_data(const ImportedModel& model, int64_t max_seq_len);
+// The same for a plan, of which there may be no checkpoint any more. `tokenizer` may be null.
+CheckData built_in_check_data(const text::Tokenizer* tokenizer, int64_t vocabulary,
+                              int64_t max_seq_len);
+// Fixed pseudo-random ids below `vocabulary`.
+std::vector<int32_t> random_ids(size_t count, int64_t vocabulary, uint64_t seed);
 // A text file: one prompt a line, or JSONL with "prompt", "article" or "ids".
 CheckData read_check_file(const std::string& path, const ImportedModel& model, int64_t max_seq_len);
 // A golden file (docs/formats: tests/golden/README.md).

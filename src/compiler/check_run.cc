@@ -16,6 +16,11 @@ TensorView view_of(const std::vector<int32_t>& values, const Extents& extents) {
 }  // namespace
 
 Tensor run_check(runtime::Session& session, const CheckData& data, runtime::StepObserver observer) {
+  return run_check(session.stage("decoder"), data, std::move(observer));
+}
+
+Tensor run_check(runtime::StageRunner& decoder, const CheckData& data,
+                 runtime::StepObserver observer) {
   int64_t seqs = static_cast<int64_t>(data.seq_offsets.size()) - 1;
   std::vector<int32_t> positions, lengths, table;
   int64_t longest = 1;
@@ -26,7 +31,6 @@ Tensor run_check(runtime::Session& session, const CheckData& data, runtime::Step
     table.push_back(static_cast<int32_t>(s));
     longest = std::max<int64_t>(longest, length);
   }
-  runtime::StageRunner& decoder = session.stage("decoder");
   // One block a sequence: the contiguous form of the cache.
   decoder.allocate_states({{"cache_blocks", seqs}, {"block_size", longest}});
   decoder.set_observer(std::move(observer));

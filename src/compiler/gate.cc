@@ -127,30 +127,64 @@ data::Json to_json(const GateBudget& budget) {
   return json;
 }
 
-GateResult run_gate(std::shared_ptr<const plan::PlanFile> file, const LoweredPlan& oracle,
-                    const WeightSource& weights, const CheckData& data, const GateBudget& budget) {
-  GateResult result;
+OracleRun run_oracle(const LoweredPlan& oracle, const WeightSource& weights,
+                     const CheckData& data) {
   CheckpointConstants constants(weights, oracle.recipes);
-  // One after the other: caches and arenas of both at once would double the memory of the gate.
-  Tensor reference = run_check(*std::make_unique<runtime::Session>(oracle.plan, constants), data);
-  Tensor got = run_check(*runtime::Session::open(file), data);
+  runtime::Session session(oracle.plan, constants);
+  RangeRecorder ranges(session.stage("decoder").stage());
+  OracleRun result;
+  result.logits = run_check(session, data, [&](size_t step, std::span<const TensorView> outputs) {
+    ranges.add(step, outputs);
+    return false;
+  });
+  result.ranges = ranges.take();
+  return result;
+}
 
-  Comparison self = compare_logits(got, reference);
+GateResult compare_with_oracle(const Tensor& got, const Tensor& reference,
+                               const GateBudget& budget) {
+  GateResult result;
+  Comparison comparison = compare_logits(got, reference);
+  result.report.set("budget", to_json(budget)).set("against_oracle", to_json(comparison));
+  hold(comparison, budget, "the fp32 oracle", result);
+  result.passed = result.failures.empty();
+  result.report.set("passed", result.passed);
+  return result;
+}
+
+GateBudget budget_of(const plan::Plan& plan) {
+  const data::Json& json = plan.budgets;
+  GateBudget budget{json.get_double("max_error_over_rms", 0), json.get_double("max_mean_kld", 0),
+                    json.get_double("min_same_top", 0), json.get_bool("loosened", false)};
+  bool holds = budget.max_error_over_rms > 0 || budget.max_mean_kld > 0;
+  if (holds && budget.min_same_top > 0) return budget;
+  throw Error(ErrorCode::BadInput, "the plan says no budget").at("budgets").got(json.dump());
+}
+
+GateResult run_gate(const GateTask& task) {
+  const CheckData& data = task.data;
+  // The oracle's session is gone: caches and arenas of both at once would double the memory.
+  auto session = runtime::Session::open(task.file, {.devices = {task.device}});
+  Tensor got = run_check(*session, data);
+
+  GateResult result = compare_with_oracle(got, task.reference.logits, task.budget);
   result.proof_level = data.logits ? "golden" : "self";
   result.report.set("proof", result.proof_level).set("check_data", data.origin);
   result.report.set("sequences", static_cast<int64_t>(data.seq_offsets.size() - 1));
   result.report.set("tokens", static_cast<int64_t>(data.ids.size()));
-  result.report.set("budget", to_json(budget)).set("against_oracle", to_json(self));
-  hold(self, budget, "the fp32 oracle", result);
   if (data.logits) {
     Comparison golden = compare_logits(got, *data.logits);
     result.report.set("against_golden", to_json(golden));
-    hold(golden, budget, "the golden logits", result);
+    hold(golden, task.budget, "the golden logits", result);
   }
   result.passed = result.failures.empty();
-  if (!result.passed)
-    name_first_bad(*runtime::Session::open(file), oracle, constants, data, result);
+  if (!result.passed) {
+    CheckpointConstants constants(task.weights, task.oracle.recipes);
+    name_first_bad(*session, task.oracle, constants, data, result);
+  }
   result.report.set("passed", result.passed);
+  result.report.set("device", session->device().description());
+  result.report.set("fingerprint", session->device().fingerprint());
   return result;
 }
 

@@ -7,7 +7,9 @@
 
 #include "compiler/check_data.h"
 #include "compiler/lower.h"
+#include "compiler/ranges.h"
 #include "data/json.h"
+#include "device/device.h"
 #include "plan/plan_file.h"
 
 namespace tenon::compiler {
@@ -31,9 +33,32 @@ struct GateResult {
   data::Json report = data::Json::object();
 };
 
-// Runs the finished plan and its fp32 oracle (the unfused graph on the fp32 CPU kernels, weights
-// from the checkpoint) over the check data and holds the difference against the budget.
-GateResult run_gate(std::shared_ptr<const plan::PlanFile> file, const LoweredPlan& oracle,
-                    const WeightSource& weights, const CheckData& data, const GateBudget& budget);
+// What a plan is compared with: the unfused graph on the fp32 CPU kernels, weights from the
+// checkpoint, over the check data.
+struct OracleRun {
+  Tensor logits;                    // f32 [rows, vocabulary]
+  std::vector<TensorRange> ranges;  // of every value
+};
+OracleRun run_oracle(const LoweredPlan& oracle, const WeightSource& weights, const CheckData& data);
+
+// Holds logits [rows, vocabulary] of a device against those of the oracle: sets failures, passed
+// and what `report` says of both.
+GateResult compare_with_oracle(const Tensor& got, const Tensor& reference,
+                               const GateBudget& budget);
+// The budget a plan was built with. Throws ErrorCode::BadInput where it says none.
+GateBudget budget_of(const plan::Plan& plan);
+
+// Runs the finished plan on a device over the check data and holds its difference from the oracle
+// against the budget. Where it fails the oracle runs again, to name the first bad tensor.
+struct GateTask {
+  std::shared_ptr<const plan::PlanFile> file;
+  device::DeviceId device;
+  const LoweredPlan& oracle;
+  const OracleRun& reference;
+  const WeightSource& weights;
+  const CheckData& data;
+  GateBudget budget;
+};
+GateResult run_gate(const GateTask& task);
 
 }  // namespace tenon::compiler

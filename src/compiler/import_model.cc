@@ -3,9 +3,11 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/limits.h"
-#include "frontends/safetensors/checkpoint_folder.h"
+#include "frontends/checkpoint.h"
+#include "frontends/delta_weights.h"
 #include "frontends/safetensors/model_folder.h"
 #include "ops/op_list.h"
+#include "text/chat_template.h"
 
 namespace tenon::compiler {
 namespace {
@@ -14,22 +16,6 @@ std::string last_component(std::string path) {
   while (path.size() > 1 && path.back() == '/') path.pop_back();
   size_t slash = path.rfind('/');
   return slash == std::string::npos ? path : path.substr(slash + 1);
-}
-
-bool has_tokenizer(const std::string& folder) {
-  return file_exists(folder + "/tokenizer.json") ||
-         (file_exists(folder + "/vocab.json") && file_exists(folder + "/merges.txt"));
-}
-
-std::string read_chat_template(const std::string& folder) {
-  if (file_exists(folder + "/chat_template.jinja")) {
-    return read_text_file(folder + "/chat_template.jinja", kLimits.json_string_bytes);
-  }
-  std::string config = folder + "/tokenizer_config.json";
-  if (!file_exists(config)) return "";
-  data::Json json = data::read_json_file(config);
-  const data::Json* text = json.find("chat_template");
-  return text && text->is_string() ? text->as_string("$.chat_template") : "";
 }
 
 void check_tokenizer_fits(ImportedModel& imported) {
@@ -42,9 +28,39 @@ void check_tokenizer_fits(ImportedModel& imported) {
   }
 }
 
+// Shapes show most of what must agree; these fields change the result and no shape.
+frontends::Checkpoint add_delta(const frontends::Checkpoint& delta, const data::Json& config,
+                                const std::string& base) {
+  frontends::ModelFolder folder = frontends::read_model_folder(base);
+  Problems problems;
+  for (std::string_view field : {"model_type", "num_attention_heads", "num_key_value_heads"}) {
+    const data::Json* mine = config.find(field);
+    const data::Json* theirs = folder.config.find(field);
+    if (!mine || !theirs || *mine == *theirs) continue;
+    problems.add(Error(ErrorCode::BadInput, "the base is another model than the delta's")
+                     .at(base)
+                     .at(field)
+                     .got(theirs->dump())
+                     .accepted(mine->dump()));
+  }
+  problems.throw_if_any();
+  return frontends::apply_delta(frontends::open_checkpoint(base), delta);
+}
+
+// What make() returns; its errors say in which folder. Models know the names of files only.
+template <class Make>
+decltype(auto) naming(const std::string& folder, Make make) {
+  try {
+    return make();
+  } catch (Error& error) {
+    error.within(folder);
+    throw;
+  }
+}
+
 }  // namespace
 
-ImportedModel import_model(const std::string& path) {
+ImportedModel import_model(const std::string& path, const std::string& base) {
   ImportedModel imported;
   frontends::ModelFolder folder = frontends::read_model_folder(path);
   imported.path = folder.path;
@@ -52,24 +68,32 @@ ImportedModel import_model(const std::string& path) {
   imported.config = std::move(folder.config);
   imported.generation = std::move(folder.generation);
   // The architecture is settled before weights are opened: its error is the more helpful one.
-  const models::Architecture& architecture = models::find_architecture(imported.config);
-  auto checkpoint = frontends::CheckpointFolder::open(path);
-  for (const auto& file : checkpoint->files()) {
+  const models::Architecture& architecture = naming(imported.path, [&]() -> decltype(auto) {
+    return models::find_architecture(imported.config);
+  });
+  frontends::Checkpoint checkpoint = frontends::open_checkpoint(path);
+  if (!base.empty()) checkpoint = add_delta(checkpoint, imported.config, base);
+  for (const auto& file : checkpoint.files) {
     imported.files.push_back(
         {last_component(file->path()), file->bytes(), to_hex(file->header_digest())});
   }
-  imported.weights = checkpoint;
-  imported.model = architecture.build(
-      {imported.config, imported.generation, *imported.weights, ops::builtin_catalogue()});
+  imported.weights = checkpoint.weights;
+  imported.model = naming(imported.path, [&] {
+    return architecture.build(
+        {imported.config, imported.generation, *imported.weights, ops::builtin_catalogue()});
+  });
   for (const ir::Graph& stage : imported.model.stages) ir::verify(stage);
-  imported.notes = imported.model.notes;
-  if (has_tokenizer(imported.path)) {
+  imported.notes = std::move(folder.notes);
+  imported.notes.insert(imported.notes.end(), checkpoint.notes.begin(), checkpoint.notes.end());
+  imported.notes.insert(imported.notes.end(), imported.model.notes.begin(),
+                        imported.model.notes.end());
+  if (text::Tokenizer::is_in_folder(imported.path)) {
     imported.tokenizer = text::Tokenizer::from_folder(imported.path);
     check_tokenizer_fits(imported);
   } else {
     imported.notes.push_back("the folder has no tokenizer: the plan takes token ids only");
   }
-  imported.chat_template = read_chat_template(imported.path);
+  imported.chat_template = text::read_chat_templates(imported.path).to_text();
   return imported;
 }
 

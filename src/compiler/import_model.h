@@ -31,7 +31,8 @@ struct ImportedModel {
   std::vector<std::string> notes;
 };
 
-// Throws ErrorCode::BadInput or Unsupported, listing every problem of config and weights.
-ImportedModel import_model(const std::string& path);
+// `base`: the model that `path` is a published delta to; "" where it is a model itself. Throws
+// ErrorCode::BadInput or Unsupported, listing every problem of config and weights.
+ImportedModel import_model(const std::string& path, const std::string& base = "");
 
 }  // namespace tenon::compiler

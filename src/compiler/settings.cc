@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/limits.h"
+#include "base/text.h"
 #include "compiler/version.h"
 
 namespace tenon::compiler {
@@ -85,6 +86,15 @@ BuildSettings settle(const BuildOptions& options, const ImportedModel& model) {
            "1 to 65536");
   }
   settings.budget = default_budget(settings.precision);
+  auto check_budget = [&](std::string_view option, std::optional<double> value, double most) {
+    // 0 would read as "not held", which only gate = false may say.
+    if (!value || (*value > 0 && *value <= most)) return;
+    refuse(option, "budget is out of range", format_double(*value),
+           "above 0, at most " + format_double(most));
+  };
+  check_budget("--max-kld", options.max_kld, 1e9);
+  check_budget("--max-error", options.max_error, 1e9);
+  check_budget("--min-same-top", options.min_same_top, 1);
   loosen(options.max_error, settings.budget.max_error_over_rms, true, settings.budget);
   loosen(options.max_kld, settings.budget.max_mean_kld, true, settings.budget);
   loosen(options.min_same_top, settings.budget.min_same_top, false, settings.budget);
@@ -111,6 +121,17 @@ plan::Plan describe_plan(const BuildOptions& options, const BuildSettings& setti
   plan.precision.set("dtype", dtype_name(settings.precision));
   plan.precision.set("residual_dtype", "f32").set("quantisation", "none");
   plan.budgets = to_json(settings.budget);
+  for (const std::string& path : options.tactics_files)
+    plan.tactics.push_back(plan::read_tactics_file(path).set);
+  // Two sets for one device are refused where they are read back; say it with the files' names.
+  for (size_t i = 0; i < plan.tactics.size(); ++i) {
+    for (size_t j = 0; j < i; ++j) {
+      if (plan.tactics[i].device != plan.tactics[j].device) continue;
+      throw Error(ErrorCode::Usage, "two tactics files for one device")
+          .at("--tactics")
+          .got(options.tactics_files[j] + " and " + options.tactics_files[i]);
+    }
+  }
   if (!options.gate) plan.budgets.set("gate", "skipped by request");
   plan.provenance = provenance_of(options, model);
   if (model.tokenizer) plan.tokenizer = model.tokenizer->serialise();

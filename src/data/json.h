@@ -4,10 +4,10 @@
 #include <string>
 #include <string_view>
 #include <utility>
-#include <variant>
 #include <vector>
 
 #include "base/limits.h"
+#include "base/variant.h"
 
 namespace tenon::data {
 
@@ -73,7 +73,7 @@ class Json {
   bool operator==(const Json&) const = default;
 
  private:
-  std::variant<std::monostate, bool, int64_t, double, std::string, Array, Object> value_;
+  Variant<std::monostate, bool, int64_t, double, std::string, Array, Object> value_;
 };
 
 struct JsonOptions {

@@ -53,6 +53,7 @@ class CpuDevice : public Device {
   std::string description() const override {
     return cpu_model_name() + ", " + std::to_string(process_thread_pool().size()) + " threads";
   }
+  std::string fingerprint() const override { return cpu_model_name(); }
   bool is_host() const override { return true; }
   Allocator& allocator() override { return host_allocator(); }
   std::unique_ptr<Stream> make_stream() override { return std::make_unique<HostStream>(); }

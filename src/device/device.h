@@ -97,9 +97,14 @@ class Device {
   virtual ~Device() = default;
   virtual DeviceId id() const = 0;
   virtual std::string description() const = 0;  // "AMD EPYC, 2 threads"
+  // What of it decides which kernels run and how fast: the model, not its memory, threads or
+  // driver. Proofs and tactics hold for equal fingerprints.
+  virtual std::string fingerprint() const { return description(); }
   // Whether its memory is the host's, so that no copy is needed.
   virtual bool is_host() const = 0;
   virtual Allocator& allocator() = 0;
+  // Of its memory, as another program may take it the next moment; -1 where it is the host's.
+  virtual int64_t free_bytes() const { return -1; }
   virtual std::unique_ptr<Stream> make_stream() = 0;
   // Host memory that copies to and from the device run from at full speed, without waiting.
   virtual Allocator& pinned_allocator() = 0;

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "base/error.h"
+#include "device/allocation_fault.h"
 
 namespace tenon::device {
 namespace {
@@ -21,6 +22,17 @@ TEST(Arena, MovesOwnershipAndReportsExhaustion) {
   Arena moved = std::move(arena);
   EXPECT_EQ(moved.bytes(), 1 << 20);
   EXPECT_THROW(Arena(host_allocator(), int64_t{1} << 60), Error);
+}
+
+TEST(AllocationFault, FailsTheNthRequestOnce) {
+  EXPECT_FALSE(take_allocation_fault());
+  fail_device_allocation(3);
+  EXPECT_FALSE(take_allocation_fault());
+  EXPECT_FALSE(take_allocation_fault());
+  EXPECT_EQ(allocation_fault_pending(), 1);
+  EXPECT_TRUE(take_allocation_fault());
+  EXPECT_FALSE(take_allocation_fault());
+  EXPECT_EQ(allocation_fault_pending(), 0);
 }
 
 }  // namespace

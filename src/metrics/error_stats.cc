@@ -75,6 +75,7 @@ ErrorStats compare(std::span<const float> got, std::span<const float> reference)
   stats.median_abs = quantile(absolute, 0.5);
   stats.p99_abs = quantile(absolute, 0.99);
   stats.median_rel = quantile(relative, 0.5);
+  stats.p99_rel = quantile(relative, 0.99);
   return stats;
 }
 

@@ -10,7 +10,7 @@ namespace tenon::metrics {
 // dominating, and scales with the tensor.
 struct ErrorStats {
   double max_abs = 0, mean_abs = 0, median_abs = 0, p99_abs = 0;
-  double max_rel = 0, mean_rel = 0, median_rel = 0;
+  double max_rel = 0, mean_rel = 0, median_rel = 0, p99_rel = 0;
   double reference_rms = 0;
   double relative_norm = 0;  // |got - ref| / |ref|, 2-norms; 0 where both are zero
   int64_t count = 0;

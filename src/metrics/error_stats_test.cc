@@ -31,6 +31,7 @@ TEST(ErrorStats, MatchesHandWorkedFigures) {
   EXPECT_DOUBLE_EQ(stats.max_rel, 1 / (5 + 1e-6 * rms));
   EXPECT_NEAR(stats.mean_rel, (0 + 0.2 + 0.5 / 3 + 0.2) / 4, 1e-6);
   EXPECT_NEAR(stats.median_rel, 0.5 / 3, 1e-6);
+  EXPECT_NEAR(stats.p99_rel, 0.2, 1e-6);
   EXPECT_DOUBLE_EQ(stats.relative_norm, std::sqrt((0.25 + 0.25 + 1) / 41.25));
   EXPECT_EQ(stats.worst_index, 3);
 }

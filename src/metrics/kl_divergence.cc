@@ -71,11 +71,11 @@ void KldAccumulator::add_row(std::span<const float> got_logits,
   std::optional<double> row = divergence(got_logits, reference_logits);
   divergences_.push_back(row.value_or(kInfinity));
   double row_rms = facts.finite ? std::sqrt(facts.squares / static_cast<double>(facts.finite)) : 0;
-  if (!row) {
+  bool same = row && top_of(got_logits) == top_of(reference_logits);
+  if (same) ++agreed_of_all_;
+  if (!row || (facts.margin > 0 && facts.margin >= kDecidedMargin * row_rms)) {
     ++decided_;
-  } else if (facts.margin > 0 && facts.margin >= kDecidedMargin * row_rms) {
-    ++decided_;
-    if (top_of(got_logits) == top_of(reference_logits)) ++agreed_;
+    if (same) ++agreed_;
   }
 }
 
@@ -84,15 +84,18 @@ KldStats KldAccumulator::finish() const {
   stats.rows = static_cast<int64_t>(divergences_.size());
   stats.decided_rows = decided_;
   if (divergences_.empty()) {
-    stats.mean = stats.median = stats.p99 = stats.max = kInfinity;
+    stats.mean = stats.median = stats.p90 = stats.p95 = stats.p99 = stats.max = kInfinity;
     return stats;
   }
   for (double value : divergences_) stats.mean += value;
   stats.mean /= static_cast<double>(stats.rows);
   std::vector<double> ordered = divergences_;
   stats.median = quantile(ordered, 0.5);
+  stats.p90 = quantile(ordered, 0.90);
+  stats.p95 = quantile(ordered, 0.95);
   stats.p99 = quantile(ordered, 0.99);
   stats.max = quantile(ordered, 1.0);
+  stats.same_top_all = static_cast<double>(agreed_of_all_) / static_cast<double>(stats.rows);
   stats.same_top = decided_ ? static_cast<double>(agreed_) / static_cast<double>(decided_) : 1.0;
   if (logits_) stats.reference_rms = std::sqrt(squares_ / static_cast<double>(logits_));
   return stats;

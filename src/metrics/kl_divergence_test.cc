@@ -64,9 +64,11 @@ TEST(KlDivergence, OnlyDecidedRowsCountForTheFirstPlace) {
   KldStats toss_up = of({{{9.9f, 10, -10}, {rms10, 9.95f, -10}}});
   EXPECT_EQ(toss_up.decided_rows, 0);
   EXPECT_EQ(toss_up.same_top, 1);
+  EXPECT_EQ(toss_up.same_top_all, 0);
   KldStats decided = of({{{9.5f, 10, -10}, {rms10, 9.5f, -10}}, {{3, 1, 1}, {3, 1, 1}}});
   EXPECT_EQ(decided.decided_rows, 2);
   EXPECT_EQ(decided.same_top, 0.5);
+  EXPECT_EQ(decided.same_top_all, 0.5);
   EXPECT_EQ(of({{{0, 0}, {0, 0}}}).decided_rows, 0);
 }
 

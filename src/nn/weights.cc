@@ -39,9 +39,16 @@ void Weights::set_optional_prefix(std::string prefix) {
 }
 
 std::string Weights::resolve(const std::string& name) const {
+  if (name_) return name_(name);
   if (!prefix_.empty() && name.compare(0, prefix_.size(), prefix_) == 0)
     return name.substr(prefix_.size());
   return name;
+}
+
+std::vector<std::string> Weights::source_names() const {
+  std::vector<std::string> names;
+  for (const WeightInfo& candidate : source_.weights()) names.push_back(candidate.name);
+  return names;
 }
 
 bool Weights::has(const std::string& name) const {
@@ -53,11 +60,11 @@ Recipe Weights::need(const std::string& name, const Extents& extents) {
   const WeightInfo* info = source_.find(key);
   LedgerEntry entry{key, WeightState::Used, ""};
   if (!info) {
-    std::vector<std::string> names;
-    for (const WeightInfo& candidate : source_.weights()) names.push_back(candidate.name);
-    std::vector<std::string> nearest = nearest_names(key, names);
     entry.state = WeightState::Missing;
     entry.detail = "wanted " + extents.to_string();
+    std::vector<std::string> nearest;
+    // A config that asks for thousands of layers too many is told as quickly as one typo.
+    if (++missing_ <= kNearestShown) nearest = nearest_names(key, source_names());
     if (!nearest.empty()) entry.detail += ", nearest: " + join(nearest, ", ");
   } else if (!(info->extents == extents)) {
     entry.state = WeightState::WrongShape;
@@ -73,7 +80,9 @@ Recipe Weights::need(const std::string& name, const Extents& extents) {
   }
   bool good = entry.state == WeightState::Used;
   if (wanted_index_.emplace(key, wanted_.size()).second) wanted_.push_back(std::move(entry));
-  return Recipe::source(good ? *info : WeightInfo{key, DType::F32, extents});
+  if (!good) return Recipe::source({key, DType::F32, extents});
+  const Recipe* derived = source_.recipe_of(key);
+  return derived ? *derived : Recipe::source(*info);
 }
 
 void Weights::tie(const std::string& name, const std::string& owner) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <map>
 #include <string>
 #include <string_view>
@@ -34,6 +35,10 @@ class Weights {
 
   // Strips `prefix` from wanted names where the checkpoint's own names lack it ("transformer.").
   void set_optional_prefix(std::string prefix);
+  // Wanted names go through `name` before they are looked up: another layout of the same weights.
+  void set_names(std::function<std::string(const std::string&)> name) { name_ = std::move(name); }
+  // The checkpoint's name of a wanted one.
+  std::string resolve(const std::string& name) const;
   // A recipe for the tensor, which must be a float tensor of these extents. A missing or wrong one
   // is noted, and a stand-in of the right shape returned so that all problems surface in one pass.
   Recipe need(const std::string& name, const Extents& extents);
@@ -48,9 +53,12 @@ class Weights {
   Ledger ledger() const;
 
  private:
-  std::string resolve(const std::string& name) const;
+  static constexpr int kNearestShown = 64;
+  std::vector<std::string> source_names() const;
 
+  int missing_ = 0;
   const WeightSource& source_;
+  std::function<std::string(const std::string&)> name_;
   std::string prefix_;
   std::vector<LedgerEntry> wanted_;
   std::map<std::string, size_t> wanted_index_;

@@ -5,15 +5,15 @@
 #include <string>
 #include <string_view>
 #include <utility>
-#include <variant>
 #include <vector>
 
 #include "base/error.h"
+#include "base/variant.h"
 
 namespace tenon::ops {
 
-using Attribute = std::variant<bool, int64_t, double, std::string, std::vector<int64_t>,
-                               std::vector<double>, std::vector<std::string>>;
+using Attribute = Variant<bool, int64_t, double, std::string, std::vector<int64_t>,
+                          std::vector<double>, std::vector<std::string>>;
 
 std::string to_string(const Attribute& value);  // true, 12, 1.0e-05, "gelu_tanh", [1, 2]
 

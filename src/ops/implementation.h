@@ -29,6 +29,11 @@ struct OpDesc {
   int version = 1;
   const Attributes* attributes = nullptr;
   std::vector<TensorDesc> inputs, outputs;
+  // A tactic chose the implementation: `supports` then refuses what cannot be done, not what
+  // another implementation is believed to do faster.
+  bool by_tactic = false;
+  // One of Implementation::variants, for prepare(); "": the implementation's own choice.
+  std::string variant = "";
 };
 
 // yes, or the reason against, as `tenon inspect --why` prints it.
@@ -61,6 +66,9 @@ struct Implementation {
   // Bytes of scratch memory one call may use; null for none.
   int64_t (*workspace_bytes)(const OpDesc& desc) = nullptr;
   void (*run)(const RunArgs& args) = nullptr;
+  // Ways to run that are worth measuring on the device at hand, as names that prepare() takes as
+  // OpDesc::variant. The same name does the same work on every card of a model. Null: none.
+  std::vector<std::string> (*variants)(const OpDesc& desc) = nullptr;
 };
 
 // prepare() for the common case: the attribute struct itself.

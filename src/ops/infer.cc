@@ -205,7 +205,8 @@ void PagedAttention::infer(InferContext& context) {
   context.need_rank(0, 2, "q");
   context.need_equal(context.input(0).shape[1], Dim(op.heads * op.head_dim), "q");
   check_ragged_inputs(context, 1, op.kv_heads, op.head_dim);
-  context.set_output(0, context.input(0));
+  const ValueType& q = context.input(0);
+  context.set_output(0, {dtype_attribute(op.dtype, q.dtype), q.shape, {}});
 }
 
 void RopeKvAppend::infer(InferContext& context) {
@@ -219,7 +220,8 @@ void RopeKvAppend::infer(InferContext& context) {
   context.need_dtype(1, DType::I32, "positions");
   if (context.has(2)) context.need_dtype(2, DType::F32, "inv_freq");
   check_ragged_inputs(context, 3, op.kv_heads, op.head_dim);
-  context.set_output(0, {qkv.dtype, {qkv.shape[0], Dim(op.heads * op.head_dim)}, {}});
+  DType dtype = dtype_attribute(op.dtype, qkv.dtype);
+  context.set_output(0, {dtype, {qkv.shape[0], Dim(op.heads * op.head_dim)}, {}});
 }
 
 void Sample::infer(InferContext& context) {

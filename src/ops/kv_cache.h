@@ -1,5 +1,7 @@
 #pragma once
 
+#include <string>
+
 #include "ops/op.h"
 
 namespace tenon::ops {
@@ -48,6 +50,7 @@ struct PagedAttention {
   static constexpr std::string_view kName = "paged_attention";
   int64_t heads = 0, kv_heads = 0, head_dim = 0, window = 0;
   double scale = 1.0, softcap = 0.0;
+  std::string dtype = "";  // of out; "" means q's
 
   template <class V>
   void visit(V&& v) {
@@ -57,6 +60,7 @@ struct PagedAttention {
     v("window", window);
     v("scale", scale);
     v("softcap", softcap);
+    v("dtype", dtype);
   }
   static void infer(InferContext& context);
   static OpDef def() {
@@ -74,6 +78,7 @@ struct RopeKvAppend {
   int64_t heads = 0, kv_heads = 0, head_dim = 0;
   bool interleaved = false;
   double scale = 1.0;
+  std::string dtype = "";  // of q; "" means qkv's
 
   template <class V>
   void visit(V&& v) {
@@ -82,6 +87,7 @@ struct RopeKvAppend {
     v("head_dim", head_dim);
     v("interleaved", interleaved);
     v("scale", scale);
+    v("dtype", dtype);
   }
   static void infer(InferContext& context);
   static OpDef def() {

@@ -19,7 +19,8 @@ namespace tenon::passes {
   X(linear_residual, "linear(x) + r -> linear with residual")                     \
   X(norm_residual, "norm(a + r) -> norm with residual and sum")                   \
   X(precision, "weights, matmul activations and caches in the asked type")        \
-  X(remove_no_op_casts, "removes the casts that the precision made needless")
+  X(remove_no_op_casts, "removes the casts that the precision made needless")     \
+  X(fused_chain, "chains of unary, binary and cast -> one fused")
 
 #define TENON_PASS(name, what) size_t name(ir::Graph& graph, const PassOptions& options);
 TENON_PASSES(TENON_PASS)

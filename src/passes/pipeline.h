@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <map>
 #include <span>
 #include <string>
 #include <string_view>
@@ -14,6 +15,9 @@ namespace tenon::passes {
 struct PassOptions {
   DType precision = DType::F32;  // of weights, matmul activations and KV caches: f32, bf16, f16
   std::vector<std::string> disabled = {};  // names of passes to leave out
+  // Values, states and weights that get another of these types than `precision`, by name. A linear
+  // multiplies in the type of its weight where that is listed, else of its x where that is.
+  std::map<std::string, DType> types = {};
 };
 
 struct PassReport {

@@ -6,6 +6,7 @@
 
 #include "data/json.h"
 #include "ops/attributes.h"
+#include "plan/tactics.h"
 #include "tensor/value_type.h"
 
 namespace tenon::plan {
@@ -95,6 +96,7 @@ struct Plan {
   std::string chat_template;                     // may be empty
   std::vector<Stage> stages;
   std::vector<Feed> feeds;
+  std::vector<TacticSet> tactics;  // measured choices, at most one set a device
   std::vector<Constant> constants;
   std::string graph_before, graph_after;  // the text of the graphs before and after the passes
 };

@@ -92,6 +92,7 @@ std::string write_plan_section(const Plan& plan) {
   json.set("generation", plan.generation).set("precision", plan.precision);
   json.set("budgets", plan.budgets).set("provenance", plan.provenance);
   json.set("feeds", std::move(feeds));
+  if (!plan.tactics.empty()) json.set("tactics", to_json(plan.tactics));
   return json_text(json, section::kPlan);
 }
 
@@ -99,7 +100,7 @@ void read_plan_section(std::string_view text, bool strict, Plan& plan) {
   Json json = parse_section(text);
   JsonFields fields(json, strict,
                     {"architecture", "name", "pipeline", "model", "generation", "precision",
-                     "budgets", "provenance", "feeds"});
+                     "budgets", "provenance", "feeds", "tactics"});
   plan.architecture = fields.text("architecture");
   plan.name = fields.text("name");
   plan.pipeline = fields.text("pipeline");
@@ -108,6 +109,7 @@ void read_plan_section(std::string_view text, bool strict, Plan& plan) {
   plan.precision = fields.at("precision");
   plan.budgets = fields.at("budgets");
   plan.provenance = fields.at("provenance");
+  if (const Json* tactics = fields.find("tactics")) plan.tactics = tactic_sets_from_json(*tactics);
   read_items(fields.at("feeds"), "feed", [&](const Json& item) {
     JsonFields feed(item, strict, {"from_stage", "from_value", "to_stage", "to_value"});
     plan.feeds.push_back({feed.text("from_stage"), feed.text("from_value"), feed.text("to_stage"),

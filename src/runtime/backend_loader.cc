@@ -8,6 +8,7 @@
 #include "backends/cpu/impl_list.h"
 #include "backends/reference/impl_list.h"
 #include "base/error.h"
+#include "device/gpu_survey.h"
 #include "ops/backend_library.h"
 
 namespace tenon::runtime {
@@ -23,46 +24,44 @@ std::string library_beside_this() {
          "libtenon_cuda.so";
 }
 
-struct LoadedLibrary {
-  const ops::BackendLibrary* library = nullptr;
-  std::string why;
-};
-
-LoadedLibrary load_cuda() {
+GpuBackend load_gpu_backend() {
   const char* chosen = std::getenv("TENON_CUDA_LIBRARY");
   std::string path = chosen && *chosen ? chosen : library_beside_this();
   void* handle = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
   if (!handle) {
     const char* reason = dlerror();
-    return {nullptr, reason ? reason : "cannot be loaded"};
+    return {nullptr, path, reason ? reason : "cannot be loaded"};
   }
   using Entry = const ops::BackendLibrary* (*)();
   auto entry = reinterpret_cast<Entry>(dlsym(handle, "tenon_backend_library"));
-  if (!entry) return {nullptr, path + " is no Tenon back end"};
+  if (!entry) return {nullptr, path, path + " is no Tenon back end"};
   const ops::BackendLibrary* library = entry();
-  if (library->version != 1) return {nullptr, path + " is of another Tenon version"};
-  return {library, ""};
+  if (library->version != ops::kBackendLibraryVersion) {
+    return {nullptr, path, path + " is of another Tenon version"};
+  }
+  return {library, path, ""};
 }
 
 DeviceBackends open_cuda(const device::DeviceId& id) {
-  static const LoadedLibrary loaded = load_cuda();
-  auto refuse = [&](const std::string& found) {
-    return Error(ErrorCode::Unsupported, "no such device")
+  const GpuBackend& gpu = gpu_backend();
+  if (!gpu.library) {
+    throw Error(ErrorCode::Unsupported, "no such device")
         .at(id.to_string())
-        .got(found)
+        .got(gpu.why)
         .accepted(
             "an NVIDIA GPU of compute capability 8.0 or newer, its driver, and libtenon_cuda.so")
         .fix("run with --device cpu");
-  };
-  if (!loaded.library) throw refuse(loaded.why);
-  std::string why;
-  int count = loaded.library->device_count(why);
-  if (count == 0) throw refuse(why);
-  if (id.index >= count) throw refuse(std::to_string(count) + " device(s)");
-  return {&loaded.library->open_device(id.index), {{"cuda", loaded.library->implementations()}}};
+  }
+  if (auto refusal = device::gpu_refusal(gpu.library->survey(), id.index)) throw *refusal;
+  return {&gpu.library->open_device(id.index), {{"cuda", gpu.library->implementations()}}};
 }
 
 }  // namespace
+
+const GpuBackend& gpu_backend() {
+  static const GpuBackend loaded = load_gpu_backend();
+  return loaded;
+}
 
 DeviceBackends open_backends(const device::DeviceId& id, bool reference_only) {
   if (id.kind == device::Kind::Cuda) return open_cuda(id);

@@ -1,8 +1,10 @@
 #pragma once
 
+#include <string>
 #include <vector>
 
 #include "device/device.h"
+#include "ops/backend_library.h"
 #include "runtime/binding.h"
 
 namespace tenon::runtime {
@@ -13,8 +15,17 @@ struct DeviceBackends {
   std::vector<Backend> backends;  // best first
 };
 
-// Opens the device's back ends; libtenon_cuda is loaded at its first use, from beside this library
-// (or TENON_CUDA_LIBRARY). Throws ErrorCode::Unsupported saying what was found and what is needed.
+// libtenon_cuda as this process found it: beside this library, or where TENON_CUDA_LIBRARY says.
+struct GpuBackend {
+  const ops::BackendLibrary* library = nullptr;  // null: not there
+  std::string path;                              // that was tried
+  std::string why;                               // not there
+};
+// Loaded at the first call.
+const GpuBackend& gpu_backend();
+
+// Opens the device's back ends. Throws ErrorCode::Unsupported or WrongPlan saying what was found
+// and what is needed.
 DeviceBackends open_backends(const device::DeviceId& id, bool reference_only = false);
 
 }  // namespace tenon::runtime

@@ -5,50 +5,86 @@
 #include "base/checked.h"
 #include "base/error.h"
 #include "base/text.h"
+#include "runtime/active_tactics.h"
+#include "runtime/step_signature.h"
 
 namespace tenon::runtime {
 namespace {
 
-ops::TensorDesc describe(const plan::Stage& stage, int32_t index, const SymbolValues& bounds) {
-  ops::TensorDesc desc;
-  if (index < 0) return desc;
-  const ValueType& type = stage.values[index].type;
-  desc.present = true;
-  desc.dtype = type.dtype;
-  desc.extents = evaluate(type.shape, bounds);
-  desc.quant = type.quant ? &*type.quant : nullptr;
-  return desc;
+// What the tactic names, or nullptr with the reason noted.
+const ops::Implementation* follow(const plan::Tactic& tactic, const ops::OpDesc& desc,
+                                  const std::vector<Backend>& backends, ActiveTactics& tactics,
+                                  StepChoice& choice) {
+  for (const Backend& backend : backends) {
+    for (const ops::Implementation* candidate : backend.implementations) {
+      if (candidate->name != tactic.implementation) continue;
+      std::string reason;
+      if (candidate->op != desc.op || candidate->version != desc.version) {
+        reason = "it does another op";
+      } else if (ops::Support support = candidate->supports(desc); !support.ok) {
+        reason = support.reason;
+      } else if (!tactic.variant.empty()) {
+        std::vector<std::string> known;
+        if (candidate->variants) known = candidate->variants(desc);
+        bool has = std::find(known.begin(), known.end(), tactic.variant) != known.end();
+        if (!has) reason = "it has no such variant here";
+      }
+      if (reason.empty()) {
+        choice.device = backend.device;
+        return candidate;
+      }
+      tactics.refused(tactic, reason);
+      choice.refused.push_back("tactic " + tactic.implementation + ": " + reason);
+      return nullptr;
+    }
+  }
+  return nullptr;
 }
 
-ops::OpDesc describe(const plan::Stage& stage, const plan::Step& step, const SymbolValues& bounds) {
-  ops::OpDesc desc{step.op, step.version, &step.attributes, {}, {}};
-  for (int32_t index : step.inputs) desc.inputs.push_back(describe(stage, index, bounds));
-  for (int32_t index : step.outputs) desc.outputs.push_back(describe(stage, index, bounds));
-  return desc;
-}
-
-void bind_step(Binding& binding, const plan::Step& step, const ops::OpDesc& desc,
-               const std::vector<Backend>& backends, Problems& problems) {
-  StepChoice choice{binding.steps.size(), step.op, step.module, "", "", {}};
-  BoundStep bound;
+// By the lists, best first.
+const ops::Implementation* first_of(const ops::OpDesc& desc, const std::vector<Backend>& backends,
+                                    StepChoice& choice) {
   for (const Backend& backend : backends) {
     ops::Choice found = ops::choose_implementation(backend.implementations, desc);
     choice.refused.insert(choice.refused.end(), found.refused.begin(), found.refused.end());
     if (!found.implementation) continue;
-    bound.implementation = found.implementation;
-    choice.implementation = found.implementation->name;
     choice.device = backend.device;
-    break;
+    return found.implementation;
   }
-  if (!bound.implementation) {
+  return nullptr;
+}
+
+void add_step(Binding& binding, const plan::Stage& stage, const plan::Step& step,
+              const std::vector<Backend>& backends, ActiveTactics* tactics, Problems& problems) {
+  StepChoice choice;
+  choice.step = binding.steps.size();
+  choice.op = step.op;
+  choice.module = step.module;
+  ops::OpDesc desc = describe_step(stage, step, binding.bounds);
+  const ops::Implementation* chosen = nullptr;
+  if (tactics && tactics->size() > 0) {
+    if (const plan::Tactic* tactic = tactics->find(step_signature(stage, step, desc))) {
+      desc.by_tactic = true;
+      desc.variant = tactic->variant;
+      chosen = follow(*tactic, desc, backends, *tactics, choice);
+      choice.by_tactic = chosen != nullptr;
+      if (chosen) choice.variant = tactic->variant;
+    }
+  }
+  if (!chosen) {
+    desc.by_tactic = false;
+    desc.variant.clear();
+    chosen = first_of(desc, backends, choice);
+  }
+  BoundStep bound;
+  if (!chosen) {
     problems.add(Error(ErrorCode::Unsupported, "no implementation of this step")
                      .at(step.module)
                      .at(step.op)
                      .got(choice.refused.empty() ? "no candidate" : join(choice.refused, ", ")));
   } else {
-    if (bound.implementation->prepare) bound.prepared = bound.implementation->prepare(desc);
-    if (bound.implementation->workspace_bytes)
-      bound.workspace_bytes = bound.implementation->workspace_bytes(desc);
+    choice.implementation = chosen->name;
+    bound = bind_step(*chosen, desc);
   }
   binding.workspace_bytes = std::max(binding.workspace_bytes, bound.workspace_bytes);
   binding.steps.push_back(std::move(bound));
@@ -57,13 +93,40 @@ void bind_step(Binding& binding, const plan::Step& step, const ops::OpDesc& desc
 
 }  // namespace
 
+BoundStep bind_step(const ops::Implementation& implementation, const ops::OpDesc& desc) {
+  BoundStep bound;
+  bound.implementation = &implementation;
+  if (implementation.prepare) bound.prepared = implementation.prepare(desc);
+  if (implementation.workspace_bytes) bound.workspace_bytes = implementation.workspace_bytes(desc);
+  return bound;
+}
+
+std::vector<Candidate> find_candidates(const ops::OpDesc& desc,
+                                       const std::vector<Backend>& backends) {
+  ops::OpDesc asked = desc;
+  asked.by_tactic = true;
+  std::vector<Candidate> candidates;
+  for (const Backend& backend : backends) {
+    for (const ops::Implementation* implementation : backend.implementations) {
+      if (implementation->op != desc.op || implementation->version != desc.version) continue;
+      if (!implementation->supports(asked).ok) continue;
+      candidates.push_back({implementation, "", backend.device});
+      if (!implementation->variants) continue;
+      for (std::string& variant : implementation->variants(asked)) {
+        candidates.push_back({implementation, std::move(variant), backend.device});
+      }
+    }
+  }
+  return candidates;
+}
+
 Binding bind_stage(const plan::Stage& stage, const SymbolValues& bounds,
-                   const std::vector<Backend>& backends) {
+                   const std::vector<Backend>& backends, ActiveTactics* tactics) {
   Binding binding;
   binding.bounds = bounds;
   Problems problems;
   for (const plan::Step& step : stage.steps) {
-    bind_step(binding, step, describe(stage, step, bounds), backends, problems);
+    add_step(binding, stage, step, backends, tactics, problems);
   }
   problems.throw_if_any();
 

@@ -16,7 +16,8 @@ namespace tenon::runtime {
 struct StepChoice {
   size_t step = 0;
   std::string op, module;
-  std::string implementation;
+  std::string implementation, variant;
+  bool by_tactic = false;            // measured; else the first of the list that can
   std::string device;                // "cpu", "cuda", "reference": where it really runs
   std::vector<std::string> refused;  // "<implementation>: <reason>"
 };
@@ -42,9 +43,24 @@ struct Backend {
   ops::ImplementationList implementations;
 };
 
-// Chooses implementations for every step and lays out the arena for symbols up to `bounds`.
+class ActiveTactics;
+
+// Chooses implementations for every step and lays out the arena for symbols up to `bounds`. Tactics
+// that a step's implementation refuses are noted in `tactics` and not used.
 // Throws ErrorCode::Unsupported naming every step nobody can do, with all reasons.
 Binding bind_stage(const plan::Stage& stage, const SymbolValues& bounds,
-                   const std::vector<Backend>& backends);
+                   const std::vector<Backend>& backends, ActiveTactics* tactics = nullptr);
+
+// One implementation for one step of that desc, prepared.
+BoundStep bind_step(const ops::Implementation& implementation, const ops::OpDesc& desc);
+
+// Every implementation that can do the desc when a tactic asks for it, with its variants.
+struct Candidate {
+  const ops::Implementation* implementation = nullptr;
+  std::string variant;
+  std::string device;  // of the back end
+};
+std::vector<Candidate> find_candidates(const ops::OpDesc& desc,
+                                       const std::vector<Backend>& backends);
 
 }  // namespace tenon::runtime

@@ -14,6 +14,8 @@ class DeviceConstants : public ConstantSource {
  public:
   DeviceConstants(const plan::Plan& plan, ConstantSource& host, device::Device& device);
   TensorView constant(size_t index) override;
+  // That the first constant() will allocate; 0 after it.
+  int64_t pending_bytes() const;
 
  private:
   void upload_all();

@@ -1,6 +1,9 @@
 #include "runtime/session.h"
 
+#include "base/checked.h"
 #include "base/error.h"
+#include "base/file.h"
+#include "base/text.h"
 #include "runtime/backend_loader.h"
 #include "runtime/device_constants.h"
 
@@ -42,11 +45,14 @@ void Session::make_runners(ConstantSource& constants, const SessionOptions& opti
   DeviceBackends opened = open_backends(options.devices[0], options.reference_only);
   device_ = opened.device;
   stream_ = device_->make_stream();
+  tactics_ = std::make_unique<ActiveTactics>(device_->fingerprint());
+  if (options.use_tactics) load_tactics(opened.backends);
   ConstantSource* source = &constants;
   if (!device_->is_host()) {
     device_constants_ = std::make_unique<DeviceConstants>(plan_, constants, *device_);
     source = device_constants_.get();
   }
+  check_memory(0);
   for (const plan::Stage& stage : plan_.stages) {
     if (stage.ranks > static_cast<int>(options.devices.size())) {
       throw Error(ErrorCode::Unsupported, "the stage needs more devices")
@@ -56,6 +62,44 @@ void Session::make_runners(ConstantSource& constants, const SessionOptions& opti
     }
     runners_.push_back(
         std::make_unique<StageRunner>(stage, *source, opened.backends, *device_, *stream_));
+    if (tactics_->size() > 0) runners_.back()->use_tactics(tactics_.get());
+  }
+}
+
+void Session::check_memory(int64_t state_bytes) const {
+  int64_t free = device_->free_bytes();
+  int64_t weights = device_constants_ ? device_constants_->pending_bytes() : 0;
+  if (free < 0 || checked_add(weights, state_bytes, "device memory") <= free) return;
+  bool by_weights = weights > free;
+  std::string wanted = format_bytes(weights) + " for weights";
+  if (state_bytes > 0) wanted += " and " + format_bytes(state_bytes) + " for states (KV cache)";
+  throw Error(ErrorCode::OutOfMemory, by_weights ? "the plan does not fit into the device's memory"
+                                                 : "the KV cache does not fit beside the weights")
+      .at(device_->id().to_string())
+      .got(wanted + " wanted, " + format_bytes(free) + " free")
+      .fix(by_weights ? "build the plan in a smaller type, or use a device with more memory"
+                      : "ask for fewer or shorter sequences, or limit the cache");
+}
+
+// Those beside the plan were measured later than those in it, so they win. They are an opinion
+// about speed: a file that is damaged or meant for another plan is listed, and the plan runs.
+void Session::load_tactics(const std::vector<Backend>& backends) {
+  for (const plan::TacticSet& set : plan_.tactics) {
+    tactics_->add(set, "tactics in the plan", backends);
+    tactics_origin_ = "the plan";
+  }
+  std::string path = file_ ? plan::tactics_path(file_->path()) : "";
+  if (!file_ || !file_exists(path)) return;
+  tactics_origin_ = path;
+  try {
+    plan::TacticsFile file = plan::read_tactics_file(path);
+    if (file.plan != to_hex(file_->identity())) {
+      tactics_->skip(path + ": made for another plan; tune again");
+      return;
+    }
+    tactics_->add(file.set, path, backends);
+  } catch (const Error& error) {
+    tactics_->skip(error.what());
   }
 }
 

@@ -2,11 +2,13 @@
 
 #include <algorithm>
 #include <bit>
+#include <chrono>
 #include <cstring>
 
 #include "base/checked.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "runtime/step_signature.h"
 
 namespace tenon::runtime {
 namespace {
@@ -133,21 +135,29 @@ SymbolValues StageRunner::solve_symbols(std::span<const StageInput> inputs) cons
   return symbols;
 }
 
-const Binding& StageRunner::binding_for(const SymbolValues& symbols) {
-  std::vector<int64_t> key;
+SymbolValues StageRunner::bounds_of(const SymbolValues& symbols) const {
   SymbolValues bounds;
   for (const auto& [name, value] : symbols) {
     // Sizes of states are exact: they do not change between runs.
-    int64_t bound = state_symbols_.count(name) ? value : bucket_bound(value);
-    bounds[name] = bound;
-    key.push_back(bound);
+    bounds[name] = state_symbols_.count(name) ? value : bucket_bound(value);
   }
+  return bounds;
+}
+
+const Binding& StageRunner::binding_for(const SymbolValues& symbols) {
+  SymbolValues bounds = bounds_of(symbols);
+  std::vector<int64_t> key;
+  for (const auto& [name, bound] : bounds) key.push_back(bound);
   auto found = bindings_.find(key);
-  if (found != bindings_.end()) return found->second;
-  Binding binding = bind_stage(stage_, bounds, backends_);
-  grow(arena_, binding.arena_bytes);
-  grow(workspace_, binding.workspace_bytes);
-  return bindings_.emplace(std::move(key), std::move(binding)).first->second;
+  if (found == bindings_.end()) {
+    found =
+        bindings_.emplace(std::move(key), bind_stage(stage_, bounds, backends_, tactics_)).first;
+  }
+  // Also for a binding that is known: growing for a larger one may have failed since, and left
+  // nothing.
+  grow(arena_, found->second.arena_bytes);
+  grow(workspace_, found->second.workspace_bytes);
+  return found->second;
 }
 
 void StageRunner::grow(device::Arena& arena, int64_t bytes) {
@@ -158,6 +168,14 @@ void StageRunner::grow(device::Arena& arena, int64_t bytes) {
   current_binding_ = nullptr;
   arena = device::Arena();
   arena = device::Arena(device_.allocator(), bytes);
+}
+
+void StageRunner::use_tactics(ActiveTactics* tactics) {
+  stream_.synchronize();
+  recorded_.clear();
+  bindings_.clear();
+  current_binding_ = nullptr;
+  tactics_ = tactics;
 }
 
 const std::vector<StepChoice>& StageRunner::choices(const SymbolValues& symbols) {
@@ -189,7 +207,7 @@ void StageRunner::place_inputs(std::span<const StageInput> inputs) {
   for (const StageInput& input : inputs) {
     if (!input.on_device) total += round_up(input.view.bytes() + 1, kAlignment);
   }
-  if (total > input_memory_.bytes()) {
+  if (total > input_memory_.bytes() || total > pinned_.bytes()) {
     int64_t bytes = std::max<int64_t>(2 * total, 1 << 16);
     grow(input_memory_, bytes);
     pinned_ = device::Arena();
@@ -211,9 +229,8 @@ void StageRunner::place_inputs(std::span<const StageInput> inputs) {
   if (at > 0) device_.upload(device, packed, at, stream_);
 }
 
-void StageRunner::run_step(const Binding& binding, size_t index) {
+void StageRunner::run_step(const BoundStep& bound, size_t index) {
   const plan::Step& step = stage_.steps[index];
-  const BoundStep& bound = binding.steps[index];
   step_inputs_.clear();
   step_outputs_.clear();
   if (!constants_.stable()) constants_.begin_step();
@@ -263,7 +280,48 @@ void StageRunner::observe(size_t index) {
 }
 
 void StageRunner::run_steps(const Binding& binding) {
-  for (size_t i = 0; i < stage_.steps.size(); ++i) run_step(binding, i);
+  for (size_t i = 0; i < stage_.steps.size(); ++i) run_step(binding.steps[i], i);
+}
+
+double StageRunner::time_steps(std::span<const size_t> steps, const Candidate& candidate,
+                               int rounds, double give_up) {
+  TENON_CHECK(!steps.empty() && !observer_ && !current_symbols_.empty());
+  const Binding& binding = binding_for(current_symbols_);
+  ops::OpDesc desc = describe_step(stage_, stage_.steps[steps[0]], binding.bounds);
+  desc.by_tactic = true;
+  desc.variant = candidate.variant;
+  BoundStep bound = bind_step(*candidate.implementation, desc);
+  grow(workspace_, bound.workspace_bytes);
+  auto pass = [&] {
+    for (size_t index : steps) run_step(bound, index);
+  };
+  auto seconds_of = [&](auto&& work) {
+    stream_.synchronize();
+    auto started = std::chrono::steady_clock::now();
+    work();
+    stream_.synchronize();
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
+  };
+  // The first run loads code; the second tells whether the rest is worth its time.
+  run_step(bound, steps[0]);
+  double one = seconds_of([&] { run_step(bound, steps[0]); });
+  if (one > give_up) return one * static_cast<double>(steps.size());
+  double first = seconds_of(pass);
+  // Short work is repeated within one measurement, so that its start does not count.
+  constexpr double kLeastSeconds = 1e-3;
+  int passes = std::clamp(static_cast<int>(kLeastSeconds / std::max(first, 1e-7)), 1, 100);
+  std::unique_ptr<device::Graph> graph;
+  auto all_passes = [&] {
+    for (int i = 0; i < passes; ++i) pass();
+  };
+  if (!device_.is_host()) graph = device_.record(stream_, all_passes);
+  std::vector<double> seconds;
+  for (int round = 0; round <= rounds; ++round) {
+    seconds.push_back(seconds_of([&] { graph ? graph->launch(stream_) : all_passes(); }));
+  }
+  seconds.erase(seconds.begin());
+  std::nth_element(seconds.begin(), seconds.begin() + rounds / 2, seconds.end());
+  return seconds[rounds / 2] / passes;
 }
 
 // Sizes that come again (decoding) are recorded at their second run and replayed from then on.
@@ -304,6 +362,8 @@ std::span<const TensorView> StageRunner::run(std::span<const StageInput> inputs)
   place_inputs(inputs);
   if (!current_binding_ || symbols != current_symbols_) {
     const Binding& binding = binding_for(symbols);
+    // Uploading the weights may fail half-way through the views: then there are none.
+    current_binding_ = nullptr;
     make_views(binding, symbols);
     current_binding_ = &binding;
     current_symbols_ = std::move(symbols);

@@ -50,9 +50,21 @@ class StageRunner {
   // host, else a copy borrowed until the next call.
   TensorView to_host(const TensorView& output);
 
+  // Measured choices for bindings made from now on; nullptr: none. Borrowed.
+  void use_tactics(ActiveTactics* tactics);
   void set_observer(StepObserver observer) { observer_ = std::move(observer); }
   // Implementations chosen for a bucket that holds these symbol values; binds it where it is new.
   const std::vector<StepChoice>& choices(const SymbolValues& symbols);
+  // For tuning: seconds that one pass over `steps` takes on `candidate`, whose signature they
+  // share; the median of `rounds` passes or more, after one that warms up. Works on what the last
+  // run left behind, in the arena's memory and the states, and leaves garbage in both. Where one
+  // step alone takes longer than `give_up` seconds, that is all that is measured. Throws what the
+  // candidate throws.
+  double time_steps(std::span<const size_t> steps, const Candidate& candidate, int rounds,
+                    double give_up);
+  // The bucket that holds these symbol values: what steps are described with.
+  SymbolValues bounds_of(const SymbolValues& symbols) const;
+  const std::vector<Backend>& backends() const { return backends_; }
   // Bytes of the arena and workspaces now held.
   int64_t arena_bytes() const { return arena_.bytes() + workspace_.bytes(); }
 
@@ -64,7 +76,7 @@ class StageRunner {
   void make_views(const Binding& binding, const SymbolValues& symbols);
   void place_inputs(std::span<const StageInput> inputs);
   void run_steps(const Binding& binding);
-  void run_step(const Binding& binding, size_t index);
+  void run_step(const BoundStep& bound, size_t index);
   void observe(size_t index);
   bool replay_or_record(const Binding& binding);
 
@@ -73,6 +85,7 @@ class StageRunner {
   std::vector<Backend> backends_;
   device::Device& device_;
   device::Stream& stream_;
+  ActiveTactics* tactics_ = nullptr;
   device::Arena arena_, workspace_;
   device::Arena input_memory_, pinned_;  // inputs on the device, and where they are packed for it
   std::vector<device::Arena> state_memory_;

@@ -4,6 +4,8 @@
 
 #include "base/checked.h"
 #include "base/hash.h"
+#include "base/thread_pool.h"
+#include "tensor/float_formats.h"
 
 namespace tenon {
 
@@ -21,9 +23,27 @@ struct Recipe::Node {
 
 namespace {
 
-bool contains_cast(const Recipe& recipe) {
-  if (recipe.kind() == Recipe::Kind::Cast) return true;
-  return std::any_of(recipe.parts().begin(), recipe.parts().end(), contains_cast);
+// Whether the value is rounded to a type on its way: then it must be, before another type follows.
+bool rounds_inside(const Recipe& recipe) {
+  if (recipe.kind() == Recipe::Kind::Cast || recipe.kind() == Recipe::Kind::Add) return true;
+  return std::any_of(recipe.parts().begin(), recipe.parts().end(), rounds_inside);
+}
+
+template <class T>
+void add_into(const TensorView& a, const TensorView& b, const TensorView& sum) {
+  process_thread_pool().parallel_for(sum.count(), 1 << 16, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      sum.as<T>()[i] = from_float<T>(to_float(a.as<T>()[i]) + to_float(b.as<T>()[i]));
+    }
+  });
+}
+
+// All contiguous, of one float type. A sum of two 16-bit floats is exact enough in f32 that one
+// rounding is the IEEE result.
+void add_into(DType dtype, const TensorView& a, const TensorView& b, const TensorView& sum) {
+  if (dtype == DType::F32) return add_into<float>(a, b, sum);
+  if (dtype == DType::F16) return add_into<f16_t>(a, b, sum);
+  return add_into<bf16_t>(a, b, sum);
 }
 
 }  // namespace
@@ -84,6 +104,15 @@ Recipe Recipe::cast(Recipe of, DType dtype) {
   return Recipe(std::make_shared<const Node>(std::move(node)));
 }
 
+Recipe Recipe::add(Recipe a, Recipe b) {
+  DType dtype = a.dtype();
+  Extents extents = a.extents();
+  TENON_CHECK(dtype == b.dtype() && extents == b.extents());
+  TENON_CHECK(dtype == DType::F32 || dtype == DType::F16 || dtype == DType::BF16);
+  Node node{Kind::Add, dtype, extents, {std::move(a), std::move(b)}, {}, nullptr, 0, 0, 0, {}};
+  return Recipe(std::make_shared<const Node>(std::move(node)));
+}
+
 Recipe::Kind Recipe::kind() const {
   return node_->kind;
 }
@@ -128,6 +157,8 @@ std::string Recipe::to_string() const {
       return "reshape(" + inner() + "; " + extents().to_string() + ")";
     case Kind::Cast:
       return "cast(" + inner() + "; " + std::string(dtype_name(dtype())) + ")";
+    case Kind::Add:
+      return "add(" + inner() + ", " + node_->parts[1].to_string() + ")";
     case Kind::Concat:
       break;
   }
@@ -135,6 +166,13 @@ std::string Recipe::to_string() const {
   for (size_t i = 0; i < node_->parts.size(); ++i)
     out += (i ? ", " : "") + node_->parts[i].to_string();
   return out + "; axis " + std::to_string(node_->axis) + ")";
+}
+
+Recipe Recipe::prefixed(const std::string& prefix) const {
+  Node node = *node_;
+  if (node.kind == Kind::Source) node.name = prefix + node.name;
+  for (Recipe& part : node.parts) part = part.prefixed(prefix);
+  return Recipe(std::make_shared<const Node>(std::move(node)));
 }
 
 std::optional<TensorView> Recipe::view(const WeightSource& source) const {
@@ -145,6 +183,7 @@ std::optional<TensorView> Recipe::view(const WeightSource& source) const {
       return node_->literal->view();
     case Kind::Concat:
     case Kind::Cast:
+    case Kind::Add:
       return std::nullopt;
     default:
       break;
@@ -160,9 +199,20 @@ std::optional<TensorView> Recipe::view(const WeightSource& source) const {
 void Recipe::evaluate_into(const WeightSource& source, const TensorView& out) const {
   TENON_CHECK(out.extents == extents());
   if (std::optional<TensorView> borrowed = view(source)) return copy_convert(*borrowed, out);
-  if (kind() == Kind::Cast && !contains_cast(node_->parts[0])) {
+  if (kind() == Kind::Add) {
+    auto contiguous = [&](const Recipe& part, Tensor& memory) {
+      std::optional<TensorView> lent = part.view(source);
+      if (lent && lent->is_contiguous()) return *lent;
+      memory = part.evaluate(source);
+      return memory.view();
+    };
+    Tensor left, right, sum = Tensor::make(dtype(), extents());
+    add_into(dtype(), contiguous(node_->parts[0], left), contiguous(node_->parts[1], right), sum);
+    return copy_convert(sum, out);
+  }
+  if (kind() == Kind::Cast && !rounds_inside(node_->parts[0])) {
     // copy_convert does the conversion: parts write straight into the typed output. An inner cast
-    // must round first, so it takes the general path below.
+    // or sum must round first, so it takes the general path below.
     return node_->parts[0].evaluate_into(source, out);
   }
   if (kind() == Kind::Concat) {

@@ -14,7 +14,7 @@ namespace tenon {
 // (or by the oracle), so that at most one constant is in memory. Immutable and cheap to copy.
 class Recipe {
  public:
-  enum class Kind { Source, Literal, Slice, Concat, Permute, Reshape, Cast };
+  enum class Kind { Source, Literal, Slice, Concat, Permute, Reshape, Cast, Add };
 
   static Recipe source(const WeightInfo& info);
   // A value computed by Tenon (a rotary frequency table); carried in the recipe.
@@ -25,6 +25,8 @@ class Recipe {
   static Recipe transpose(Recipe of) { return permute(std::move(of), {1, 0}); }
   static Recipe reshape(Recipe of, const Extents& extents);
   static Recipe cast(Recipe of, DType dtype);  // `of` itself where the type is right already
+  // The sum of two float values of equal type and extents, rounded once (base weights + delta).
+  static Recipe add(Recipe a, Recipe b);
 
   Kind kind() const;
   DType dtype() const;
@@ -37,6 +39,9 @@ class Recipe {
   std::vector<std::string> source_names() const;
   // "cast(concat(q.weight, k.weight; axis 0); bf16)": for inspection and provenance.
   std::string to_string() const;
+
+  // The same over other names: `prefix` before each source's.
+  Recipe prefixed(const std::string& prefix) const;
 
   // The result without a copy, where the recipe only slices, permutes or reshapes one source.
   std::optional<TensorView> view(const WeightSource& source) const;

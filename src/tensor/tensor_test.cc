@@ -80,5 +80,24 @@ TEST(Recipe, ConcatTransposeCastEqualsByHand) {
   EXPECT_TRUE(Recipe::slice(Recipe::source(*source.find("a")), 1, 1, 2).view(source).has_value());
 }
 
+TEST(Recipe, AddRoundsOnceInItsOwnType) {
+  MapSource source;
+  // 2048 + 1 is a tie in f16 and goes to even; 2048 + 3 is a tie and goes up.
+  source.add("a",
+             Tensor::make_from<float>(DType::F32, {2, 2}, std::vector<float>{2048, 2048, 1, 2}));
+  source.add("b", Tensor::make_from<float>(DType::F32, {2, 2}, std::vector<float>{1, 3, 0.5f, -2}));
+  auto half = [&](const char* name) {
+    return Recipe::cast(Recipe::source(*source.find(name)), DType::F16);
+  };
+  Recipe sum = Recipe::add(half("a"), half("b"));
+  EXPECT_EQ(sum.to_string(), "add(cast(a; f16), cast(b; f16))");
+  EXPECT_EQ(sum.dtype(), DType::F16);
+  EXPECT_EQ(sum.prefixed("x/").to_string(), "add(cast(x/a; f16), cast(x/b; f16))");
+  // Widened behind the sum, the rounding must show.
+  Tensor result = Recipe::cast(Recipe::transpose(sum), DType::F32).evaluate(source);
+  std::vector<float> values(result.as<float>(), result.as<float>() + 4);
+  EXPECT_EQ(values, (std::vector<float>{2048, 1.5f, 2052, 0}));
+}
+
 }  // namespace
 }  // namespace tenon

@@ -45,6 +45,10 @@ Error bad_token(const AddedToken& token, std::string_view problem) {
 }
 
 bool check_token(const AddedToken& token, const Vocabulary& vocabulary, ProblemList& problems) {
+  if (token.content.empty()) {
+    problems.add(bad_token(token, "added token is empty").got("id " + std::to_string(token.id)));
+    return false;
+  }
   if (token.content.size() > kMostAddedBytes) {
     problems.add(bad_token(token, "added token is too long")
                      .got(std::to_string(token.content.size()) + " bytes")
@@ -66,6 +70,12 @@ bool check_token(const AddedToken& token, const Vocabulary& vocabulary, ProblemL
     return false;
   }
   return true;
+}
+
+// The first of `ranges` that shares a byte with [begin, end), or nullptr.
+const ByteRange* first_overlap(std::span<const ByteRange> ranges, size_t begin, size_t end) {
+  auto found = std::ranges::lower_bound(ranges, begin, std::ranges::less_equal{}, &ByteRange::end);
+  return found != ranges.end() && found->begin < end ? &*found : nullptr;
 }
 
 }  // namespace
@@ -120,10 +130,13 @@ AddedTokens::AddedTokens(std::vector<AddedToken> tokens, const Vocabulary& vocab
   // Where two tokens normalise to one text, a special one is found first.
   std::stable_partition(tokens.begin(), tokens.end(),
                         [](const auto& token) { return token.special; });
+  tokens_.reserve(tokens.size());
+  by_id_.reserve(tokens.size());
+  by_text_.reserve(tokens.size());
   for (AddedToken& token : tokens) {
-    if (token.content.empty() || !check_token(token, vocabulary, problems)) continue;
+    if (!check_token(token, vocabulary, problems)) continue;
     auto index = static_cast<int32_t>(tokens_.size());
-    if (!by_text_.emplace(token.content, index).second || !by_id_.emplace(token.id, index).second) {
+    if (by_text_.contains(token.content) || !by_id_.emplace(token.id, index).second) {
       problems.add(
           bad_token(token, "added token or its id appears twice").got(std::to_string(token.id)));
       continue;
@@ -131,7 +144,8 @@ AddedTokens::AddedTokens(std::vector<AddedToken> tokens, const Vocabulary& vocab
     NormalText text{token.content, true};
     if (token.normalized && normalizer) normalizer->apply(text);
     (token.normalized ? normalized_ : raw_).add(text.text, index);
-    tokens_.push_back(std::move(token));
+    token.shown = std::move(text.text);
+    by_text_.emplace(tokens_.emplace_back(std::move(token)).content, index);
   }
 }
 
@@ -141,18 +155,44 @@ const AddedToken* AddedTokens::find_id(int32_t id) const {
 }
 
 const AddedToken* AddedTokens::find_text(std::string_view text) const {
-  auto found = by_text_.find(std::string(text));
+  auto found = by_text_.find(text);
   return found == by_text_.end() ? nullptr : &tokens_[found->second];
 }
 
-void AddedTokens::split(std::string_view text, bool normalized, bool parse_special,
+// The next token that is not hidden by `options`. What users wrote hides neither the tokens of
+// others that begin inside a refused one, nor a shorter one at the same place.
+PrefixTrie::Hit AddedTokens::find_allowed(std::string_view text, size_t from, bool normalized,
+                                          const EncodeOptions& options) const {
+  const PrefixTrie& trie = normalized ? normalized_ : raw_;
+  PrefixTrie::Hit hit = trie.find(text, from);
+  while (hit.value >= 0) {
+    const AddedToken& token = tokens_[hit.value];
+    const ByteRange* user = first_overlap(options.plain, hit.begin, hit.end);
+    bool guarded = token.special || std::ranges::count(options.controls, token.id) > 0;
+    if (token.special && !options.parse_special) {
+      hit = trie.find(text, hit.end);
+    } else if (!user || !guarded) {
+      break;
+    } else if (user->begin > hit.begin) {
+      PrefixTrie::Hit shorter = trie.find(text.substr(0, user->begin), hit.begin);
+      bool hidden = shorter.value >= 0 && tokens_[shorter.value].special && !options.parse_special;
+      if (shorter.value >= 0 && !hidden) return shorter;
+      hit = trie.find(text, hit.begin + 1);
+    } else {
+      hit = trie.find(text, hit.begin + 1);
+    }
+  }
+  return hit;
+}
+
+void AddedTokens::split(std::string_view text, bool normalized, const EncodeOptions& options,
                         std::vector<AddedSplit>& out) const {
   const PrefixTrie& trie = normalized ? normalized_ : raw_;
   size_t covered = 0;
   if (!trie.empty()) {
-    for (auto hit = trie.find(text, 0); hit.value >= 0; hit = trie.find(text, hit.end)) {
+    for (auto hit = find_allowed(text, 0, normalized, options); hit.value >= 0;
+         hit = find_allowed(text, hit.end, normalized, options)) {
       const AddedToken& token = tokens_[hit.value];
-      if (token.special && !parse_special) continue;
       if (token.single_word && !is_whole_word(text, hit.begin, hit.end)) continue;
       size_t begin = token.lstrip ? std::max(space_begin(text, hit.begin), covered) : hit.begin;
       size_t end = token.rstrip ? space_end(text, hit.end) : hit.end;

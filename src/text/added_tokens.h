@@ -9,6 +9,7 @@
 
 #include "text/component_json.h"
 #include "text/normalizers.h"
+#include "text/tokenizer.h"
 #include "text/vocabulary.h"
 
 namespace tenon::text {
@@ -21,6 +22,7 @@ struct AddedToken {
   bool rstrip = false;       // takes the white space after it
   bool normalized = false;   // looked for in the normalised text
   bool special = false;
+  std::string shown;  // what decoding gives: the content as normalised where `normalized`
 };
 
 // A part of a text: an added token, or (token < 0) text between two.
@@ -56,6 +58,8 @@ class PrefixTrie {
 class AddedTokens {
  public:
   AddedTokens() = default;
+  AddedTokens(AddedTokens&&) = default;  // by_text_ looks into tokens_, so no copies
+  AddedTokens& operator=(AddedTokens&&) = default;
   // Problems: an id that the vocabulary gives to another text, or a text to which it gives another
   // id; a token that appears twice.
   AddedTokens(std::vector<AddedToken> tokens, const Vocabulary& vocabulary,
@@ -65,15 +69,18 @@ class AddedTokens {
   const AddedToken* find_id(int32_t id) const;
   const AddedToken* find_text(std::string_view text) const;
 
-  // Cuts `text` at the tokens with `normalized` as given. With parse_special off special tokens
-  // stay text.
-  void split(std::string_view text, bool normalized, bool parse_special,
+  // Cuts `text` at the tokens with `normalized` as given. parse_special, plain and controls of
+  // `options` say which are left as text; `plain` are ranges of this `text`.
+  void split(std::string_view text, bool normalized, const EncodeOptions& options,
              std::vector<AddedSplit>& out) const;
+  bool has_normalized() const { return !normalized_.empty(); }
 
  private:
+  PrefixTrie::Hit find_allowed(std::string_view text, size_t from, bool normalized,
+                               const EncodeOptions& options) const;
   std::vector<AddedToken> tokens_;
   std::unordered_map<int32_t, int32_t> by_id_;
-  std::unordered_map<std::string, int32_t> by_text_;
+  std::unordered_map<std::string_view, int32_t> by_text_;
   PrefixTrie raw_, normalized_;
 };
 

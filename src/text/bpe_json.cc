@@ -1,20 +1,10 @@
 #include "text/bpe_model.h"
+#include "text/byte_pieces.h"
 
 namespace tenon::text {
 namespace {
 
 using data::Json;
-
-void refuse_affix(const Component& model, std::string_view key, ProblemList& problems) {
-  problems.collect([&] {
-    std::string value = model.text(key, "");
-    if (value.empty()) return;
-    throw Error(ErrorCode::Unsupported, "BPE with this field is not supported")
-        .at(model.place + "." + std::string(key))
-        .got(value)
-        .accepted("null or an empty string");
-  });
-}
 
 void refuse_dropout(const Component& model, ProblemList& problems) {
   problems.collect([&] {
@@ -26,16 +16,6 @@ void refuse_dropout(const Component& model, ProblemList& problems) {
         .at(dropout.place)
         .accepted("null or 0");
   });
-}
-
-Vocabulary read_vocabulary(const Component& vocab, ProblemList& problems) {
-  std::vector<VocabularyEntry> entries;
-  const auto& members = vocab.json.as_object(vocab.place);
-  entries.reserve(members.size());
-  for (const auto& [text, id] : members) {
-    problems.collect([&] { entries.push_back({text, id.as_int(vocab.place + "." + text)}); });
-  }
-  return Vocabulary(std::move(entries), vocab.place, problems);
 }
 
 struct MergeParts {
@@ -60,12 +40,15 @@ MergeParts merge_parts(const Component& merge) {
   return {text.substr(0, space), text.substr(space + 1)};
 }
 
-MergeTable::Rule merge_rule(const Component& merge, const Vocabulary& vocabulary) {
+MergeTable::Rule merge_rule(const Component& merge, const BpeConfig& config) {
+  const Vocabulary& vocabulary = config.vocabulary;
   MergeParts parts = merge_parts(merge);
-  if (parts.left.empty() || parts.right.empty()) {
+  if (parts.left.empty() || parts.right.empty() || parts.right.size() < config.prefix.size()) {
     throw Error(ErrorCode::BadInput, "a merge has an empty part").at(merge.place);
   }
-  std::string joined = std::string(parts.left) + std::string(parts.right);
+  // The right part always has the prefix of a piece that continues a word.
+  std::string joined(parts.left);
+  joined += parts.right.substr(config.prefix.size());
   auto slot_of = [&](std::string_view text) {
     int32_t slot = vocabulary.find(text);
     if (slot >= 0) return slot;
@@ -80,8 +63,7 @@ bool is_version_line(const Json& merge) {
   return merge.is_string() && merge.as_string("").starts_with("#version");
 }
 
-MergeTable read_merges(const Component& merges, const Vocabulary& vocabulary,
-                       ProblemList& problems) {
+MergeTable read_merges(const Component& merges, const BpeConfig& config, ProblemList& problems) {
   constexpr size_t kMostMerges = 1 << 24;
   if (merges.size() > kMostMerges) {
     throw Error(ErrorCode::BadInput, "too many merges")
@@ -93,7 +75,7 @@ MergeTable read_merges(const Component& merges, const Vocabulary& vocabulary,
   for (size_t i = 0; i < merges.size(); ++i) {
     problems.collect([&] {
       Component merge = merges.item(i);
-      if (!is_version_line(merge.json)) rules.push_back(merge_rule(merge, vocabulary));
+      if (!is_version_line(merge.json)) rules.push_back(merge_rule(merge, config));
     });
   }
   return MergeTable(std::move(rules));
@@ -104,16 +86,23 @@ MergeTable read_merges(const Component& merges, const Vocabulary& vocabulary,
 std::unique_ptr<const TokenModel> make_bpe_model(const Component& model, ProblemList& problems) {
   ProblemList own;
   BpeConfig config;
-  refuse_affix(model, "continuing_subword_prefix", own);
-  refuse_affix(model, "end_of_word_suffix", own);
   refuse_dropout(model, own);
-  own.collect([&] { config.vocabulary = read_vocabulary(model.member("vocab"), own); });
-  own.collect([&] { config.merges = read_merges(model.member("merges"), config.vocabulary, own); });
   own.collect([&] {
     config.unk_token = model.text("unk_token", "");
     config.fuse_unk = model.flag("fuse_unk", false);
     config.byte_fallback = model.flag("byte_fallback", false);
     config.ignore_merges = model.flag("ignore_merges", false);
+    config.prefix = model.text("continuing_subword_prefix", "");
+    config.suffix = model.text("end_of_word_suffix", "");
+    config.merge_by_id = model.flag("merge_by_id", false);
+  });
+  own.collect([&] { config.vocabulary = read_vocabulary(model.member("vocab"), own); });
+  own.collect([&] {
+    for (int32_t slot = 0; config.merge_by_id && slot < config.vocabulary.size(); ++slot) {
+      check_walked_piece(config.vocabulary.text_of(slot), "id " + std::to_string(slot));
+    }
+    config.merges = config.merge_by_id ? merges_by_id(config.vocabulary)
+                                       : read_merges(model.member("merges"), config, own);
   });
   bool good = own.empty();
   own.move_to(problems);
@@ -121,25 +110,24 @@ std::unique_ptr<const TokenModel> make_bpe_model(const Component& model, Problem
 }
 
 Json BpeModel::to_json() const {
-  Json::Object vocab;
-  vocab.reserve(config_.vocabulary.size());
-  for (int32_t slot = 0; slot < config_.vocabulary.size(); ++slot) {
-    vocab.emplace_back(std::string(config_.vocabulary.text_of(slot)),
-                       config_.vocabulary.id_of(slot));
-  }
   Json::Array merges;
-  merges.reserve(config_.merges.rules().size());
+  merges.reserve(config_.merge_by_id ? 0 : config_.merges.rules().size());
   for (const MergeTable::Rule& rule : config_.merges.rules()) {
+    if (config_.merge_by_id) break;
     merges.push_back(
         Json::Array{config_.vocabulary.text_of(rule.left), config_.vocabulary.text_of(rule.right)});
   }
+  auto text_or_null = [](const std::string& text) { return text.empty() ? Json() : Json(text); };
   Json model = Json::object();
   model.set("type", "BPE");
-  model.set("unk_token", config_.unk_token.empty() ? Json() : Json(config_.unk_token));
+  model.set("unk_token", text_or_null(config_.unk_token));
+  model.set("continuing_subword_prefix", text_or_null(config_.prefix));
+  model.set("end_of_word_suffix", text_or_null(config_.suffix));
   model.set("fuse_unk", config_.fuse_unk);
   model.set("byte_fallback", config_.byte_fallback);
   model.set("ignore_merges", config_.ignore_merges);
-  model.set("vocab", std::move(vocab));
+  if (config_.merge_by_id) model.set("merge_by_id", true);
+  model.set("vocab", vocabulary_json(config_.vocabulary));
   model.set("merges", std::move(merges));
   return model;
 }

@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <bit>
+#include <numeric>
+
+#include "base/error.h"
 
 namespace tenon::text {
 namespace {
@@ -9,13 +12,27 @@ namespace {
 // Up to this length a scan for the lowest rank beats the bucket queue.
 constexpr size_t kShort = 48;
 
+std::vector<int32_t> counted(size_t size) {
+  std::vector<int32_t> numbers(size);
+  std::iota(numbers.begin(), numbers.end(), 0);
+  return numbers;
+}
+
 }  // namespace
 
-MergeTable::MergeTable(std::vector<Rule> rules) : rules_(std::move(rules)) {
+MergeTable::MergeTable(std::vector<Rule> rules) {
+  std::vector<int32_t> ranks = counted(rules.size());
+  *this = MergeTable(std::move(rules), ranks);
+}
+
+MergeTable::MergeTable(std::vector<Rule> rules, const std::vector<int32_t>& ranks)
+    : rules_(std::move(rules)) {
+  TENON_CHECK(rules_.size() == ranks.size());
   table_.resize(std::bit_ceil(rules_.size() * 2 + 2));
-  for (size_t rank = 0; rank < rules_.size(); ++rank) {
-    const Rule& rule = rules_[rank];
-    table_[bucket_of(rule.left, rule.right)] = {rule.left, rule.right, static_cast<int32_t>(rank)};
+  for (size_t i = 0; i < rules_.size(); ++i) {
+    const Rule& rule = rules_[i];
+    table_[bucket_of(rule.left, rule.right)] = {rule.left, rule.right, {ranks[i], rule.merged}};
+    ranks_ = std::max(ranks_, ranks[i] + 1);
   }
 }
 
@@ -27,12 +44,12 @@ size_t MergeTable::bucket_of(int32_t left, int32_t right) const {
   size_t bucket = (key ^ key >> 32) & mask;
   for (;; bucket = (bucket + 1) & mask) {
     const Entry& entry = table_[bucket];
-    if (entry.rank < 0 || (entry.left == left && entry.right == right)) return bucket;
+    if (entry.merge.rank < 0 || (entry.left == left && entry.right == right)) return bucket;
   }
 }
 
-int32_t MergeTable::find(int32_t left, int32_t right) const {
-  return table_.empty() ? -1 : table_[bucket_of(left, right)].rank;
+MergeTable::Merge MergeTable::find(int32_t left, int32_t right) const {
+  return table_.empty() ? Merge() : table_[bucket_of(left, right)].merge;
 }
 
 void Merger::merge(std::vector<int32_t>& slots) {
@@ -45,21 +62,19 @@ void Merger::merge(std::vector<int32_t>& slots) {
 }
 
 void Merger::merge_short(std::vector<int32_t>& slots) {
-  constexpr int32_t kNever = INT32_MAX;
-  auto rank_at = [&](size_t place) {
-    int32_t rank = table_.find(slots[place], slots[place + 1]);
-    return rank < 0 ? kNever : rank;
-  };
-  ranks_.resize(slots.size() - 1);
-  for (size_t i = 0; i < ranks_.size(); ++i) ranks_[i] = rank_at(i);
-  while (!ranks_.empty()) {
-    size_t place = std::min_element(ranks_.begin(), ranks_.end()) - ranks_.begin();
-    if (ranks_[place] == kNever) return;
-    slots[place] = table_.rule(ranks_[place]).merged;
+  // Pairs without a merge come last.
+  auto order = [](const MergeTable::Merge& merge) { return static_cast<uint32_t>(merge.rank); };
+  auto offer_at = [&](size_t place) { return table_.find(slots[place], slots[place + 1]); };
+  offers_.resize(slots.size() - 1);
+  for (size_t i = 0; i < offers_.size(); ++i) offers_[i] = offer_at(i);
+  while (!offers_.empty()) {
+    size_t place = std::ranges::min_element(offers_, {}, order) - offers_.begin();
+    if (offers_[place].rank < 0) return;
+    slots[place] = offers_[place].merged;
     slots.erase(slots.begin() + place + 1);
-    ranks_.erase(ranks_.begin() + place);
-    if (place < ranks_.size()) ranks_[place] = rank_at(place);
-    if (place > 0) ranks_[place - 1] = rank_at(place - 1);
+    offers_.erase(offers_.begin() + place);
+    if (place < offers_.size()) offers_[place] = offer_at(place);
+    if (place > 0) offers_[place - 1] = offer_at(place - 1);
   }
 }
 
@@ -75,12 +90,13 @@ void Merger::link(const std::vector<int32_t>& slots) {
 // Notes the rule, if any, for the symbol at `place` and the one after it.
 void Merger::offer(int32_t place) {
   const Symbol& symbol = symbols_[place];
-  int32_t rank = table_.find(symbol.slot, symbols_[symbol.next].slot);
+  int32_t rank = table_.find(symbol.slot, symbols_[symbol.next].slot).rank;
   if (rank < 0) return;
   int32_t& index = bucket_of_rank_[rank];
   if (index < 0) {
     index = static_cast<int32_t>(buckets_.size());
     buckets_.emplace_back();
+    ranks_seen_.push_back(rank);
   }
   Bucket& bucket = buckets_[index];
   if (bucket.open) {
@@ -116,13 +132,13 @@ int32_t Merger::take(Bucket& bucket) {
 }
 
 void Merger::apply(int32_t rank, int32_t place) {
-  const MergeTable::Rule& rule = table_.rule(rank);
   Symbol& left = symbols_[place];
   if (left.next < 0) return;
   Symbol& right = symbols_[left.next];
   // The pair that stood here may be gone: one of its sides was merged with another neighbour.
-  if (left.slot != rule.left || right.slot != rule.right) return;
-  left.slot = rule.merged;
+  MergeTable::Merge merge = table_.find(left.slot, right.slot);
+  if (merge.rank != rank) return;
+  left.slot = merge.merged;
   left.next = right.next;
   right.slot = -1;
   right.next = -1;
@@ -134,7 +150,10 @@ void Merger::apply(int32_t rank, int32_t place) {
 
 void Merger::merge_long(std::vector<int32_t>& slots) {
   link(slots);
-  bucket_of_rank_.assign(table_.rules().size(), -1);
+  // Only what the last piece touched is cleared: there may be far more ranks than symbols.
+  bucket_of_rank_.resize(table_.ranks(), -1);
+  for (int32_t rank : ranks_seen_) bucket_of_rank_[rank] = -1;
+  ranks_seen_.clear();
   buckets_.clear();
   for (size_t i = 0; i + 1 < slots.size(); ++i) offer(static_cast<int32_t>(i));
   while (!ranks_waiting_.empty()) {

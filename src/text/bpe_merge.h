@@ -15,22 +15,30 @@ class MergeTable {
   struct Rule {
     int32_t left, right, merged;
   };
+  struct Merge {
+    int32_t rank = -1;  // -1: none
+    int32_t merged = -1;
+  };
 
   MergeTable() = default;
   // Rules in order of rank. A pair that comes twice has its last rank.
   explicit MergeTable(std::vector<Rule> rules);
+  // With a rank (0 or more) for each rule. Rules may share one: then the place in the text decides.
+  MergeTable(std::vector<Rule> rules, const std::vector<int32_t>& ranks);
 
-  int32_t find(int32_t left, int32_t right) const;  // rank or -1
-  const Rule& rule(int32_t rank) const { return rules_[rank]; }
+  Merge find(int32_t left, int32_t right) const;
   const std::vector<Rule>& rules() const { return rules_; }
+  int32_t ranks() const { return ranks_; }  // one above the highest
 
  private:
   // A rank with its pair beside it, so that a lookup touches one place in memory.
   struct Entry {
-    int32_t left = 0, right = 0, rank = -1;
+    int32_t left = 0, right = 0;
+    Merge merge;
   };
   size_t bucket_of(int32_t left, int32_t right) const;
   std::vector<Rule> rules_;
+  int32_t ranks_ = 0;
   std::vector<Entry> table_;  // open addressing; a power of two
 };
 
@@ -65,9 +73,10 @@ class Merger {
   void apply(int32_t rank, int32_t place);
 
   const MergeTable& table_;
-  std::vector<int32_t> ranks_;           // merge_short
-  std::vector<Symbol> symbols_;          // merge_long
-  std::vector<int32_t> bucket_of_rank_;  // or -1
+  std::vector<MergeTable::Merge> offers_;  // merge_short
+  std::vector<Symbol> symbols_;            // merge_long
+  std::vector<int32_t> bucket_of_rank_;    // or -1
+  std::vector<int32_t> ranks_seen_;        // in this piece
   std::vector<Bucket> buckets_;
   std::priority_queue<int32_t, std::vector<int32_t>, std::greater<>> ranks_waiting_;
 };

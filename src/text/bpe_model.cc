@@ -2,10 +2,10 @@
 
 #include <algorithm>
 #include <bit>
-#include <cstdio>
 #include <cstring>
 #include <functional>
 
+#include "text/byte_pieces.h"
 #include "text/unicode.h"
 
 namespace tenon::text {
@@ -89,11 +89,18 @@ class BpeRun : public TokenModel::Run {
   void spell(std::string_view piece) {
     slots_.clear();
     bool unk_held = false;
+    bool has_affixes = !model_.config_.prefix.empty() || !model_.config_.suffix.empty();
     for (size_t at = 0; at < piece.size();) {
       size_t begin = at;
       CodePoint c = next_char(piece, at);
       std::string_view spelled = piece.substr(begin, at - begin);
-      int32_t slot = char_slot(c, spelled);
+      if (has_affixes) {
+        affixed_ = begin == 0 ? "" : model_.config_.prefix;
+        affixed_ += spelled;
+        if (at == piece.size()) affixed_ += model_.config_.suffix;
+        spelled = affixed_;
+      }
+      int32_t slot = has_affixes ? model_.config_.vocabulary.find(spelled) : char_slot(c, spelled);
       if (slot >= 0) {
         if (unk_held) slots_.push_back(model_.unk_slot_);
         unk_held = false;
@@ -117,27 +124,19 @@ class BpeRun : public TokenModel::Run {
   }
 
   bool spell_bytes(std::string_view spelled) {
-    if (!model_.config_.byte_fallback) return false;
-    for (char c : spelled) {
-      if (model_.byte_slots_[static_cast<uint8_t>(c)] < 0) return false;
-    }
-    for (char c : spelled) slots_.push_back(model_.byte_slots_[static_cast<uint8_t>(c)]);
-    return true;
+    return model_.config_.byte_fallback && append_byte_slots(model_.byte_slots_, spelled, slots_);
   }
 
   const BpeModel& model_;
   PieceCache cache_;
   Merger merger_;
   std::vector<int32_t> slots_;
+  std::string affixed_;
 };
 
 BpeModel::BpeModel(BpeConfig config) : config_(std::move(config)) {
   const Vocabulary& vocabulary = config_.vocabulary;
-  for (int byte = 0; byte < 256; ++byte) {
-    char name[8];
-    std::snprintf(name, sizeof name, "<0x%02X>", byte);
-    byte_slots_[byte] = vocabulary.find(name);
-  }
+  byte_slots_ = find_byte_slots(vocabulary);
   basic_char_slots_.assign(kBasicChars, Vocabulary::kNone);
   for (int32_t slot = 0; slot < vocabulary.size(); ++slot) {
     std::string_view text = vocabulary.text_of(slot);
@@ -146,6 +145,23 @@ BpeModel::BpeModel(BpeConfig config) : config_(std::move(config)) {
     if (c < kBasicChars && at == text.size()) basic_char_slots_[c] = slot;
   }
   if (!config_.unk_token.empty()) unk_slot_ = vocabulary.find(config_.unk_token);
+}
+
+MergeTable merges_by_id(const Vocabulary& vocabulary) {
+  std::vector<MergeTable::Rule> rules;
+  std::vector<int32_t> ranks;
+  for (int32_t slot = 0; slot < vocabulary.size(); ++slot) {
+    std::string_view text = vocabulary.text_of(slot);
+    for (size_t at = 0; at < text.size();) {
+      next_char(text, at);
+      int32_t left = at < text.size() ? vocabulary.find(text.substr(0, at)) : -1;
+      int32_t right = left >= 0 ? vocabulary.find(text.substr(at)) : -1;
+      if (right < 0) continue;
+      rules.push_back({left, right, slot});
+      ranks.push_back(slot);
+    }
+  }
+  return MergeTable(std::move(rules), ranks);
 }
 
 std::unique_ptr<TokenModel::Run> BpeModel::make_run(size_t text_bytes) const {

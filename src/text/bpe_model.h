@@ -16,8 +16,13 @@ struct BpeConfig {
   std::string unk_token;       // empty: characters without a piece vanish
   bool fuse_unk = false;       // neighbouring unknown characters give one unk
   bool byte_fallback = false;  // "<0x0A>" pieces for characters without one
-  bool ignore_merges =
-      false;  // a piece that is in the vocabulary is one token, whatever the merges
+  // A piece that is in the vocabulary is one token, whatever the merges.
+  bool ignore_merges = false;
+  std::string prefix;  // continuing_subword_prefix: before each character but the first of a piece
+  std::string suffix;  // end_of_word_suffix: after the last character of a piece
+  // The merges are not listed: any two neighbours that spell a piece merge, lower ids first, as in
+  // the rank files of tiktoken. Fills `merges` from the vocabulary.
+  bool merge_by_id = false;
 };
 
 class BpeModel : public TokenModel {
@@ -34,6 +39,9 @@ class BpeModel : public TokenModel {
   std::vector<int32_t> basic_char_slots_;  // [65536], of one-character pieces
   int32_t unk_slot_ = Vocabulary::kNone;
 };
+
+// Every way in which two texts of `vocabulary` spell a third one, ranked by its id.
+MergeTable merges_by_id(const Vocabulary& vocabulary);
 
 // bpe_json.cc. Adds to `problems`; null where it did.
 std::unique_ptr<const TokenModel> make_bpe_model(const Component& component, ProblemList& problems);

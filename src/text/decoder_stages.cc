@@ -2,6 +2,7 @@
 
 #include "base/text.h"
 #include "text/byte_level.h"
+#include "text/byte_pieces.h"
 
 namespace tenon::text {
 
@@ -60,24 +61,8 @@ void ByteLevelStage::finish() {
   next->finish();
 }
 
-namespace {
-
-// The value of "<0x0A>", or -1.
-int byte_token_value(std::string_view text) {
-  if (text.size() != 6 || !text.starts_with("<0x") || text[5] != '>') return -1;
-  auto digit = [](char c) {
-    if (c >= '0' && c <= '9') return c - '0';
-    if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-  };
-  int high = digit(text[3]), low = digit(text[4]);
-  return high < 0 || low < 0 ? -1 : high * 16 + low;
-}
-
-}  // namespace
-
 void ByteFallbackStage::push(std::string_view text, bool starts_token) {
-  int byte = byte_token_value(text);
+  int byte = byte_of_piece(text);
   if (byte >= 0) return push_byte(static_cast<uint8_t>(byte));
   end_run();
   next->push(text, starts_token);

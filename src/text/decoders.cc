@@ -3,12 +3,15 @@
 #include <vector>
 
 #include "text/decoder_stages.h"
+#include "text/sentencepiece_decoder.h"
+#include "text/word_decoders.h"
 
 namespace tenon::text {
 namespace {
 
 constexpr std::string_view kAccepted =
-    "Sequence, ByteLevel, Metaspace, Replace, ByteFallback, Fuse or Strip";
+    "Sequence, ByteLevel, Metaspace, Replace, ByteFallback, Fuse, Strip, WordPiece, BPEDecoder or "
+    "CTC";
 
 using Stage = std::unique_ptr<DecoderStage>;
 
@@ -144,6 +147,8 @@ std::unique_ptr<const Decoder> make_decoder(const Component& component) {
   if (type == "ByteFallback") return std::make_unique<ByteFallbackDecoder>();
   if (type == "Fuse") return std::make_unique<FuseDecoder>();
   if (type == "Strip") return std::make_unique<StripDecoder>(component);
+  if (type == "SentencePiece") return make_sentencepiece_decoder(component);
+  if (auto by_words = make_word_decoder(component)) return by_words;
   throw unsupported_component(component, "decoder", kAccepted);
 }
 

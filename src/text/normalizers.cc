@@ -2,14 +2,17 @@
 
 #include <vector>
 
+#include "text/char_normalizers.h"
 #include "text/pattern.h"
+#include "text/sentencepiece_normalizer.h"
 #include "text/unicode.h"
 
 namespace tenon::text {
 namespace {
 
 constexpr std::string_view kAccepted =
-    "Sequence, Prepend, Replace, NFC, NFD, NFKC, NFKD, Lowercase or Strip";
+    "Sequence, Prepend, Replace, NFC, NFD, NFKC, NFKD, Lowercase, Strip, StripAccents, "
+    "BertNormalizer, Precompiled, Nmt or ByteLevel";
 
 class SequenceNormalizer : public Normalizer {
  public:
@@ -114,6 +117,8 @@ std::unique_ptr<const Normalizer> make_normalizer(const Component& component) {
   if (type == "NFKD") return std::make_unique<UnicodeNormalizer>(NormalForm::Nfkd);
   if (type == "Lowercase") return std::make_unique<LowercaseNormalizer>();
   if (type == "Strip") return std::make_unique<StripNormalizer>(component);
+  if (type == "SentencePiece") return make_sentencepiece_normalizer(component);
+  if (auto by_chars = make_char_normalizer(component)) return by_chars;
   throw unsupported_component(component, "normalizer", kAccepted);
 }
 

@@ -9,7 +9,8 @@ namespace tenon::text {
 
 struct NormalText {
   std::string text;
-  bool keeps_start = true;  // its first character comes from the first one of the original
+  bool keeps_start = true;    // its first character comes from the first one of the original
+  bool at_text_start = true;  // no token stands before it
 };
 
 class Normalizer {

@@ -3,35 +3,16 @@
 #include "base/function_ref.h"
 #include "text/byte_level.h"
 #include "text/pattern.h"
+#include "text/split_pieces.h"
 #include "text/unicode.h"
+#include "text/word_pre_tokenizers.h"
 
 namespace tenon::text {
 namespace {
 
-constexpr std::string_view kAccepted = "Sequence, ByteLevel, Split, Metaspace or Digits";
-
-// Cuts each piece of text where `find` says, then as `behavior` says.
-void split_pieces(Pieces& pieces, SplitBehavior behavior,
-                  FunctionRef<void(std::string_view text, std::vector<Span>& spans)> find) {
-  std::vector<Piece> items;
-  items.reserve(pieces.text.size() / 4 + pieces.items.size());
-  std::vector<Span> spans;
-  for (const Piece& piece : pieces.items) {
-    if (piece.token >= 0) {
-      items.push_back(piece);
-      continue;
-    }
-    spans.clear();
-    find(pieces.view(piece), spans);
-    if (behavior != SplitBehavior::Isolated) apply_behavior(behavior, spans);
-    for (const Span& span : spans) {
-      if (span.begin == span.end) continue;
-      items.push_back({piece.begin + span.begin, piece.begin + span.end, -1,
-                       piece.at_start && span.begin == 0});
-    }
-  }
-  pieces.items = std::move(items);
-}
+constexpr std::string_view kAccepted =
+    "Sequence, ByteLevel, Split, Metaspace, Whitespace, WhitespaceSplit, BertPreTokenizer, "
+    "Punctuation, Digits, CharDelimiterSplit, UnicodeScripts or FixedLength";
 
 // Writes a new text from what `respell` appends for each piece of text.
 void respell_pieces(
@@ -98,24 +79,11 @@ class ByteLevelPreTokenizer : public PreTokenizer {
   bool add_prefix_space_, use_regex_;
 };
 
-SplitBehavior behavior_of(const Component& component) {
-  std::string name = component.text("behavior");
-  if (name == "Removed") return SplitBehavior::Removed;
-  if (name == "Isolated") return SplitBehavior::Isolated;
-  if (name == "MergedWithPrevious") return SplitBehavior::MergedWithPrevious;
-  if (name == "MergedWithNext") return SplitBehavior::MergedWithNext;
-  if (name == "Contiguous") return SplitBehavior::Contiguous;
-  throw Error(ErrorCode::BadInput, "no such split behavior")
-      .at(component.place + ".behavior")
-      .got(name)
-      .accepted("Removed, Isolated, MergedWithPrevious, MergedWithNext or Contiguous");
-}
-
 class SplitPreTokenizer : public PreTokenizer {
  public:
   explicit SplitPreTokenizer(const Component& component)
       : pattern_(Pattern::from_json(component.member("pattern"))),
-        behavior_(behavior_of(component)),
+        behavior_(read_split_behavior(component)),
         invert_(component.flag("invert", false)) {}
 
   void apply(Pieces& pieces) const override {
@@ -186,31 +154,6 @@ class MetaspacePreTokenizer : public PreTokenizer {
   bool split_;
 };
 
-class DigitsPreTokenizer : public PreTokenizer {
- public:
-  explicit DigitsPreTokenizer(const Component& component)
-      : behavior_(component.flag("individual_digits", false) ? SplitBehavior::Isolated
-                                                             : SplitBehavior::Contiguous) {}
-
-  void apply(Pieces& pieces) const override {
-    split_pieces(pieces, behavior_, [](std::string_view text, std::vector<Span>& spans) {
-      uint32_t covered = 0;
-      for (size_t at = 0; at < text.size();) {
-        auto begin = static_cast<uint32_t>(at);
-        if (!is_number(next_char(text, at))) continue;
-        if (begin > covered) spans.push_back({covered, begin, false});
-        covered = static_cast<uint32_t>(at);
-        spans.push_back({begin, covered, true});
-      }
-      if (covered < text.size())
-        spans.push_back({covered, static_cast<uint32_t>(text.size()), false});
-    });
-  }
-
- private:
-  SplitBehavior behavior_;
-};
-
 }  // namespace
 
 std::unique_ptr<const PreTokenizer> make_pre_tokenizer(const Component& component) {
@@ -221,7 +164,7 @@ std::unique_ptr<const PreTokenizer> make_pre_tokenizer(const Component& componen
   if (type == "ByteLevel") return std::make_unique<ByteLevelPreTokenizer>(component);
   if (type == "Split") return std::make_unique<SplitPreTokenizer>(component);
   if (type == "Metaspace") return std::make_unique<MetaspacePreTokenizer>(component);
-  if (type == "Digits") return std::make_unique<DigitsPreTokenizer>(component);
+  if (auto word = make_word_pre_tokenizer(component)) return word;
   throw unsupported_component(component, "pre-tokenizer", kAccepted);
 }
 

@@ -5,29 +5,73 @@
 #include "base/error.h"
 #include "base/limits.h"
 #include "base/text.h"
+#include "text/repaired_text.h"
 #include "text/tokenizer_parts.h"
 
 namespace tenon::text {
 namespace {
 
-void check_text(std::string_view text) {
+void check_length(std::string_view text) {
   if (static_cast<int64_t>(text.size()) > kLimits.prompt_bytes) {
     throw Error(ErrorCode::BadInput, "text is too long")
         .got(format_bytes(text.size()))
         .accepted("at most " + format_bytes(static_cast<uint64_t>(kLimits.prompt_bytes)));
   }
-  if (!is_valid_utf8(text)) {
-    throw Error(ErrorCode::BadInput, "text is not valid UTF-8").fix("convert the text to UTF-8");
-  }
 }
 
-// Normalises one stretch of text and cuts it at the added tokens to be found after that.
+// The parts of ranges that lie in [begin, end), counted from `begin`.
+std::vector<ByteRange> clipped(std::span<const ByteRange> ranges, size_t begin, size_t end) {
+  std::vector<ByteRange> inside;
+  auto first = std::ranges::lower_bound(ranges, begin, std::ranges::less_equal{}, &ByteRange::end);
+  for (; first != ranges.end() && first->begin < end; ++first) {
+    inside.push_back({std::max(first->begin, begin) - begin, std::min(first->end, end) - begin});
+  }
+  return inside;
+}
+
+// Where ranges of `text` lie in its normal form. Stretches are normalised one by one and looked for
+// in the whole; where that does not fit (a normaliser that looks across), all that follows counts
+// as written by users: tokens are rather missed than forged.
+std::vector<ByteRange> normalised_ranges(const Normalizer& normalizer, std::string_view text,
+                                         std::string_view whole, std::span<const ByteRange> plain) {
+  constexpr std::string_view kMark = "\u2581";  // which Prepend puts before each text
+  std::vector<ByteRange> ranges;
+  size_t done = 0, place = 0;
+  auto pass = [&](size_t end) {
+    NormalText part{std::string(text.substr(done, end - done)), true};
+    normalizer.apply(part);
+    std::string_view normal = part.text, rest = whole.substr(place);
+    if (!rest.starts_with(normal) && normal.starts_with(kMark)) normal.remove_prefix(kMark.size());
+    done = end;
+    if (!rest.starts_with(normal)) return false;
+    place += normal.size();
+    return true;
+  };
+  for (const ByteRange& range : plain) {
+    bool fits = range.begin == done || pass(range.begin);
+    size_t begin = place;
+    if (!fits || !pass(range.end)) {
+      ranges.push_back({begin, whole.size()});
+      return ranges;
+    }
+    if (begin < place) ranges.push_back({begin, place});
+  }
+  return ranges;
+}
+
+// Normalises one stretch of text and cuts it at the added tokens to be found after that. `options`
+// has the plain ranges of this stretch.
 void add_normalised(const TokenizerParts& parts, std::string_view text, bool at_start,
-                    bool parse_special, Pieces& pieces) {
-  NormalText normal{std::string(text), true};
+                    EncodeOptions options, Pieces& pieces) {
+  NormalText normal{std::string(text), true, at_start};
   if (parts.normalizer) parts.normalizer->apply(normal);
+  std::vector<ByteRange> plain;
+  if (parts.normalizer && parts.added.has_normalized() && !options.plain.empty()) {
+    plain = normalised_ranges(*parts.normalizer, text, normal.text, options.plain);
+    options.plain = plain;
+  }
   std::vector<AddedSplit> splits;
-  parts.added.split(normal.text, true, parse_special, splits);
+  parts.added.split(normal.text, true, options, splits);
   auto base = static_cast<uint32_t>(pieces.text.size());
   for (const AddedSplit& split : splits) {
     int32_t id = split.token < 0 ? -1 : parts.added.tokens()[split.token].id;
@@ -42,14 +86,18 @@ void add_normalised(const TokenizerParts& parts, std::string_view text, bool at_
   }
 }
 
-Pieces find_added(const TokenizerParts& parts, std::string_view text, bool parse_special) {
+Pieces find_added(const TokenizerParts& parts, std::string_view text,
+                  const EncodeOptions& options) {
   std::vector<AddedSplit> splits;
-  parts.added.split(text, false, parse_special, splits);
+  parts.added.split(text, false, options, splits);
   Pieces pieces;
   for (const AddedSplit& split : splits) {
     std::string_view part = text.substr(split.begin, split.end - split.begin);
     if (split.token < 0) {
-      add_normalised(parts, part, split.begin == 0, parse_special, pieces);
+      std::vector<ByteRange> plain = clipped(options.plain, split.begin, split.end);
+      EncodeOptions inside = options;
+      inside.plain = plain;
+      add_normalised(parts, part, split.begin == 0, inside, pieces);
       continue;
     }
     auto place = static_cast<uint32_t>(pieces.text.size());
@@ -70,8 +118,17 @@ std::shared_ptr<const Tokenizer> Tokenizer::from_json(std::string_view json_text
 }
 
 std::vector<int32_t> Tokenizer::encode(std::string_view text, const EncodeOptions& options) const {
-  check_text(text);
-  Pieces pieces = find_added(*parts_, text, options.parse_special);
+  check_length(text);
+  if (!is_valid_utf8(text)) {
+    RepairedText repaired = make_repaired_text(text, options.plain, parts_->replacement);
+    EncodeOptions moved = options;
+    moved.plain = repaired.plain;
+    return encode(repaired.text, moved);
+  }
+  std::vector<ByteRange> plain = whole_char_ranges(text, options.plain);
+  EncodeOptions whole = options;
+  whole.plain = plain;
+  Pieces pieces = find_added(*parts_, text, whole);
   if (parts_->pre_tokenizer) parts_->pre_tokenizer->apply(pieces);
   std::vector<int32_t> ids;
   ids.reserve(text.size() / 3 + 8);
@@ -89,7 +146,7 @@ std::vector<int32_t> Tokenizer::encode(std::string_view text, const EncodeOption
 
 void push_token(const TokenizerParts& parts, int32_t id, bool skip_special, DecoderStage& stage) {
   if (const AddedToken* added = parts.added.find_id(id)) {
-    if (!added->special || !skip_special) stage.push(added->content, true);
+    if (!added->special || !skip_special) stage.push(added->shown, true);
     return;
   }
   const Vocabulary& vocabulary = parts.model->vocabulary();

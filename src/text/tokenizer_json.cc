@@ -1,7 +1,10 @@
 #include <algorithm>
 
 #include "text/bpe_model.h"
+#include "text/sentencepiece_model.h"
 #include "text/tokenizer_parts.h"
+#include "text/unigram_model.h"
+#include "text/word_piece_model.h"
 
 namespace tenon::text {
 
@@ -13,7 +16,9 @@ constexpr int kSerialisedVersion = 1;
 
 // Old files leave the type out.
 std::string model_type(const Component& model) {
-  return model.text("type", model.has("merges") ? "BPE" : "none");
+  return model.text("type", model.has("merges")                      ? "BPE"
+                            : model.has("continuing_subword_prefix") ? "WordPiece"
+                                                                     : "none");
 }
 
 Json part_of(const Json& json, std::string_view key) {
@@ -64,8 +69,20 @@ std::unique_ptr<const TokenModel> make_token_model(const Component& component,
   std::unique_ptr<const TokenModel> model;
   problems.collect([&] {
     std::string type = model_type(component);
-    if (type != "BPE") throw unsupported_component(component, "tokenizer model", "BPE");
-    model = make_bpe_model(component, problems);
+    if (type == "BPE") {
+      model = make_bpe_model(component, problems);
+    } else if (type == "WordPiece") {
+      model = make_word_piece_model(component, problems);
+    } else if (type == "Unigram") {
+      model = make_unigram_model(component, problems);
+    } else if (type == "WordLevel") {
+      model = make_word_level_model(component, problems);
+    } else if (type == "SentencePiece") {
+      model = make_sentencepiece_model(component, problems);
+    } else {
+      throw unsupported_component(component, "tokenizer model",
+                                  "BPE, WordPiece, Unigram or WordLevel");
+    }
   });
   return model;
 }
@@ -90,6 +107,9 @@ std::unique_ptr<const TokenizerParts> make_tokenizer_parts(const Json& json,
     });
   }
   problems.throw_if_any();
+  if (parts->normalizer_json.get_string("type", "") == "SentencePiece") {
+    parts->replacement = Utf8Assembler::Replacement::EachByte;
+  }
   parts->names = names;
   parts->bos = role(*parts, names.bos);
   parts->eos = role(*parts, names.eos);

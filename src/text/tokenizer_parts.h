@@ -11,6 +11,7 @@
 #include "text/pre_tokenizers.h"
 #include "text/token_model.h"
 #include "text/tokenizer.h"
+#include "text/unicode.h"
 
 namespace tenon::text {
 
@@ -22,6 +23,9 @@ struct TokenizerParts {
   std::unique_ptr<const TokenModel> model;
   std::unique_ptr<const PostProcessor> post_processor;  // null: none
   std::unique_ptr<const Decoder> decoder;
+
+  // Of ill-formed UTF-8 in a text to encode. SentencePiece replaces each byte.
+  Utf8Assembler::Replacement replacement = Utf8Assembler::Replacement::EachPart;
 
   SpecialTokenNames names;
   std::optional<int32_t> bos, eos, pad, unk;

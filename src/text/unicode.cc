@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "text/package_unicode.h"
 
 namespace tenon::text {
 namespace {
@@ -61,7 +62,7 @@ std::vector<CodePoint> decomposed(std::string_view text, int options) {
   chars.reserve(text.size() + 64);
   for (size_t at = 0; at < text.size();) {
     CodePoint c = next_char(text, at);
-    if (c < 0x80) {
+    if (c < 0x80 || has_new_decomposition(c)) {
       chars.push_back(c);
       continue;
     }
@@ -85,8 +86,30 @@ bool is_white_space(CodePoint c) {
          c == 0x205F || c == 0x3000;
 }
 
+bool is_printable(CodePoint c) {
+  if (c < 0x80) return c >= 0x20 && c != 0x7F;
+  switch (utf8proc_category(c)) {
+    case UTF8PROC_CATEGORY_CC:
+    case UTF8PROC_CATEGORY_CF:
+    case UTF8PROC_CATEGORY_CS:
+    case UTF8PROC_CATEGORY_CO:
+    case UTF8PROC_CATEGORY_CN:
+    case UTF8PROC_CATEGORY_ZL:
+    case UTF8PROC_CATEGORY_ZP:
+    case UTF8PROC_CATEGORY_ZS: return false;
+    default: return true;
+  }
+}
+
+CodePoint to_upper(CodePoint c) {
+  return utf8proc_toupper(c);
+}
+CodePoint to_lower(CodePoint c) {
+  return utf8proc_tolower(c);
+}
+
 bool is_number(CodePoint c) {
-  return char_class(c) == CharClass::Number;
+  return char_class(c) == CharClass::Number || is_newer_number(c);
 }
 
 CharClass char_class(CodePoint c) {
@@ -122,7 +145,7 @@ bool is_word(CodePoint c) {
     case UTF8PROC_CATEGORY_PC:
       return true;
     default:
-      return c == 0x200C || c == 0x200D || is_other_alphabetic(c);
+      return c == 0x200C || c == 0x200D || is_other_alphabetic(c) || is_newer_word(c);
   }
 }
 
@@ -181,7 +204,8 @@ std::string lowercased(std::string_view text) {
       append_utf8(out, 'i');
       append_utf8(out, 0x307);
     } else {
-      append_utf8(out, utf8proc_tolower(c));
+      CodePoint lower = utf8proc_tolower(c);
+      append_utf8(out, lower == c ? newer_lower_case(c) : lower);
     }
   }
   return out;

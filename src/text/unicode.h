@@ -18,6 +18,10 @@ bool is_white_space(CodePoint c);  // the Unicode property: \s of Rust's and Oni
 bool is_number(CodePoint c);       // \p{N}: Nd, Nl and No
 bool is_word(CodePoint c);         // \w: Alphabetic, M, Nd, Pc and Join_Control
 
+bool is_printable(CodePoint c);   // as Python's repr(): all but controls, separators, unassigned
+CodePoint to_upper(CodePoint c);  // one character for one: the simple case mappings
+CodePoint to_lower(CodePoint c);
+
 // The next character of valid UTF-8; `at` moves past it.
 inline CodePoint next_char(std::string_view text, size_t& at) {
   auto byte = [&](size_t i) { return static_cast<uint8_t>(text[at + i]); };

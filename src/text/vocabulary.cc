@@ -81,4 +81,23 @@ int32_t Vocabulary::slot_of_id(int32_t id) const {
   return found != ids_.end() && *found == id ? static_cast<int32_t>(found - ids_.begin()) : kNone;
 }
 
+Vocabulary read_vocabulary(const Component& vocab, ProblemList& problems) {
+  std::vector<VocabularyEntry> entries;
+  const auto& members = vocab.json.as_object(vocab.place);
+  entries.reserve(members.size());
+  for (const auto& [text, id] : members) {
+    problems.collect([&] { entries.push_back({text, id.as_int(vocab.place + "." + text)}); });
+  }
+  return Vocabulary(std::move(entries), vocab.place, problems);
+}
+
+data::Json vocabulary_json(const Vocabulary& vocabulary) {
+  data::Json::Object json;
+  json.reserve(vocabulary.size());
+  for (int32_t slot = 0; slot < vocabulary.size(); ++slot) {
+    json.emplace_back(std::string(vocabulary.text_of(slot)), vocabulary.id_of(slot));
+  }
+  return json;
+}
+
 }  // namespace tenon::text

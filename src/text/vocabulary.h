@@ -44,4 +44,8 @@ class Vocabulary {
   std::vector<int32_t> table_;  // open addressing: slot or kNone; a power of two
 };
 
+// {"<unk>": 0, "a": 1, ...}, the form in which most models of a tokenizer.json hold it.
+Vocabulary read_vocabulary(const Component& vocab, ProblemList& problems);
+data::Json vocabulary_json(const Vocabulary& vocabulary);
+
 }  // namespace tenon::text

@@ -9,6 +9,7 @@ import re
 import sys
 from pathlib import Path
 
+import importers
 from cpp_text import includes, line_of, without_literals
 from documents import document_findings
 from house import (CPP_SUFFIXES, HEADER_SUFFIXES, Finding, Waivers, files, is_test, read,
@@ -243,6 +244,7 @@ def text_findings(path, room, text):
         found.append(Finding(path, 0, "device-code", CUDA))
     if not is_test(path) and room not in HANDLERS:
         found += swallowed_errors(path, code)
+    found += importers.importer_findings(path, room, text)
     return found
 
 
@@ -305,7 +307,7 @@ def unbuilt_findings(root, rooms):
 
 RULES = {"room", "level", "library", "declaration", "ban", "cycle", "room-include", "kernel-include",
          "library-include", "public-include", "include-path", "pragma-once", "namespace", "device-code",
-         "swallowed-error", "unbuilt", "document"}
+         "swallowed-error", "unbuilt", "document"} | importers.RULES
 
 
 def check(root):

@@ -13,7 +13,7 @@ import documents
 from cpp_text import functions, includes
 from house import read_rooms, repository_root
 
-ROOM_LISTS = ("base", "data", "ops", "ir", "text", "backends/cpu", "backends/cuda", "runtime", "server")
+ROOM_LISTS = ("base", "data", "ops", "frontends", "ir", "text", "backends/cpu", "backends/cuda", "runtime", "server")
 
 
 class Tree(unittest.TestCase):
@@ -55,6 +55,12 @@ class Clean(Tree):
                    "  try { g(); } catch (const Error& error) { note(error.what()); }\n}\n")
         self.write("include/tenon/tenon.h", "#include <stdint.h>\n")
         self.write("src/data/json.cc", "#include <nlohmann/json.hpp>\n")
+        self.write("src/frontends/good.cc", "// count * bytes, std::stoi, ifstream\nint64_t f() {\n"
+                   '  auto file = MappedFile::open(path);\n  const char* t = "count * bytes";\n'
+                   "  int64_t a = checked_mul(count, bytes, t);\n  // bounded: compared with the file\n"
+                   "  return count * bytes + file.open() + reopen(t);\n}\n")
+        self.write("src/frontends/good_test.cc", "std::ifstream stream(std::to_string(count * bytes));\n")
+        self.write("src/frontends/CMakeLists.txt", "tenon_room(frontends SOURCES good.cc TESTS good_test.cc)\n")
         self.write("src/server/server.h", "#pragma once\n#include <boost/asio.hpp>\n")
         self.write("src/backends/cpu/kernels/add.cc", '#include "ops/op.h"\n#include <immintrin.h>\n')
         self.write("src/backends/cuda/add.cu", "#include <cuda_runtime.h>\n#include <mma.h>\n")
@@ -103,6 +109,14 @@ PLANTED = [
     ("namespace", "src/base/leak.h", "#pragma once\nusing namespace std;\n"),
     ("device-code", "src/runtime/copy.cu", "void f();\n"),
     ("swallowed-error", "src/base/quiet.cc", "void f() {\n  try { g(); } catch (...) { h(); }\n}\n"),
+    ("raw-number", "src/text/id.cc", 'int f(const char* t) { return std::stoi(t); }\n'),
+    ("raw-number", "src/data/real.cc", "double f(const char* t) { return strtod(t, nullptr); }\n"),
+    ("raw-open", "src/text/load.cc", "void f() { std::ifstream stream(path); }\n"),
+    ("raw-open", "src/data/load.cc", "int f() { return ::open(path, 0); }\n"),
+    ("raw-open", "src/frontends/load.cc", 'auto f() { return MappedFile::open(folder + "/weights"); }\n'),
+    ("raw-size", "src/frontends/size.cc", "int64_t f() { return count * item_bytes; }\n"),
+    ("raw-size", "src/frontends/rows.cc", "int64_t f() { return 4 * rows; }\n"),
+    ("raw-limit", "src/text/limit.cc", "constexpr int64_t kMaxPieces = 1 << 20;\n"),
     ("unbuilt", "src/base/below/lost.cc", "void f();\n"),
     ("unbuilt", "src/base/lost_test.cc", "void f();\n"),
     ("unbuilt", "tests/e2e/lost_test.cc", "void f();\n"),

@@ -64,6 +64,7 @@ struct Outcome {
   int code = 0;         // 0: accepted; else the ErrorCode
   std::string message;  // of the error
   std::string log;      // what was written to stderr
+  bool sealed = false;  // could start no process, open no socket and change no file
   double seconds = 0;   // of processor time: the machine may be busy
   int64_t growth = 0;   // bytes of peak memory above the start
 };
@@ -73,11 +74,17 @@ Outcome run_alone(const Case& input, const std::string& path);
 int64_t bytes_on_disk(const std::string& path);
 
 // The lists, one a file.
-std::vector<Case> safetensors_cases();   // S01 to S15, S25
-std::vector<Case> header_field_cases();  // S16 to S24
-std::vector<Case> folder_cases();        // S26 to S30
-std::vector<Case> plan_file_cases();     // L01 to L04, L06, L09, L13
-std::vector<Case> plan_content_cases();  // L07, L08, L14
+std::vector<Case> safetensors_cases();     // S01 to S15, S25
+std::vector<Case> header_field_cases();    // S16 to S24
+std::vector<Case> folder_cases();          // S26 to S30
+std::vector<Case> config_cases();          // C01 to C05
+std::vector<Case> pickle_code_cases();     // P01 to P03
+std::vector<Case> pickle_value_cases();    // P04 to P07, P10 to P14, P23, P24
+std::vector<Case> zip_cases();             // P08, P09, P15 to P22
+std::vector<Case> tokenizer_file_cases();  // T01 to T07
+std::vector<Case> tokenizer_text_cases();  // T08 to T11
+std::vector<Case> plan_file_cases();       // L01 to L04, L06, L09, L13
+std::vector<Case> plan_content_cases();    // L07, L08, L14
 
 // Opens a checkpoint and reads every byte of every tensor.
 void use_checkpoint(const std::string& path);

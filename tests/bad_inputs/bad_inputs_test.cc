@@ -2,8 +2,15 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <functional>
+
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "bad_input.h"
+#include "sealed.h"
 
 namespace tenon::bad_inputs {
 namespace {
@@ -75,9 +82,50 @@ INSTANTIATE_TEST_SUITE_P(Safetensors, BadInput, testing::ValuesIn(safetensors_ca
 INSTANTIATE_TEST_SUITE_P(HeaderFields, BadInput, testing::ValuesIn(header_field_cases()),
                          test_name);
 INSTANTIATE_TEST_SUITE_P(Folders, BadInput, testing::ValuesIn(folder_cases()), test_name);
+INSTANTIATE_TEST_SUITE_P(Configs, BadInput, testing::ValuesIn(config_cases()), test_name);
+INSTANTIATE_TEST_SUITE_P(PickleCode, BadInput, testing::ValuesIn(pickle_code_cases()), test_name);
+INSTANTIATE_TEST_SUITE_P(PickleValues, BadInput, testing::ValuesIn(pickle_value_cases()),
+                         test_name);
+INSTANTIATE_TEST_SUITE_P(Zip, BadInput, testing::ValuesIn(zip_cases()), test_name);
+INSTANTIATE_TEST_SUITE_P(TokenizerFiles, BadInput, testing::ValuesIn(tokenizer_file_cases()),
+                         test_name);
+INSTANTIATE_TEST_SUITE_P(TokenizerTexts, BadInput, testing::ValuesIn(tokenizer_text_cases()),
+                         test_name);
 INSTANTIATE_TEST_SUITE_P(PlanFiles, BadInput, testing::ValuesIn(plan_file_cases()), test_name);
 INSTANTIATE_TEST_SUITE_P(PlanContents, BadInput, testing::ValuesIn(plan_content_cases()),
                          test_name);
+
+// Runs `action` in a sealed process of its own; the signal that ended it, 0, or -1 without a seal.
+int signal_when_sealed(const std::function<void()>& action) {
+  pid_t child = fork();
+  if (child == 0) {
+    if (!seal_process()) _exit(77);
+    action();
+    _exit(0);
+  }
+  int status = 0;
+  waitpid(child, &status, 0);
+  if (WIFEXITED(status) && WEXITSTATUS(status) == 77) return -1;
+  return WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+}
+
+// The seal of the cases above holds: what a hostile file could want to do kills the process.
+TEST(Seal, ForbidsProcessesSocketsAndWrites) {
+  if (signal_when_sealed([] {}) == -1) GTEST_SKIP() << "seal: this kernel has no seccomp filters";
+  Folder folder;
+  std::string file = folder.write("file", "x");
+  EXPECT_EQ(signal_when_sealed([&] { close(open(file.c_str(), O_RDONLY)); }), 0);
+  EXPECT_EQ(signal_when_sealed([] { execl("/bin/true", "true", nullptr); }), SIGSYS);
+  EXPECT_EQ(signal_when_sealed([] {
+              if (fork() == 0) _exit(0);
+            }),
+            SIGSYS);
+  EXPECT_EQ(signal_when_sealed([] { close(socket(AF_UNIX, SOCK_STREAM, 0)); }), SIGSYS);
+  EXPECT_EQ(signal_when_sealed([&] { close(open(file.c_str(), O_WRONLY)); }), SIGSYS);
+  EXPECT_EQ(signal_when_sealed([&] { close(creat((file + "2").c_str(), 0600)); }), SIGSYS);
+  EXPECT_EQ(signal_when_sealed([&] { unlink(file.c_str()); }), SIGSYS);
+  EXPECT_EQ(signal_when_sealed([&] { rename(file.c_str(), (file + "2").c_str()); }), SIGSYS);
+}
 
 }  // namespace
 }  // namespace tenon::bad_inputs

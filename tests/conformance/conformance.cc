@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <cstdlib>
 
 #include "backends/reference/impl_list.h"
 #include "cuda_backend.h"
@@ -287,6 +288,7 @@ void run_suite(const Suite& suite) {
   for (const ops::Implementation* implementation : all_implementations()) {
     if (implementation->op != suite.op) continue;
     Count& count = counts()[std::string(implementation->name)];
+    count.op = suite.op;
     std::map<std::string, std::vector<std::string>> skips;
     for (size_t i = 0; i < suite.cases.size(); ++i) {
       const Case& test_case = suite.cases[i];
@@ -305,10 +307,16 @@ void run_suite(const Suite& suite) {
         ADD_FAILURE() << implementation->name << " on " << test_case.name << ": " << problem;
       }
       if (result.problems.empty()) ++count.passed;
+      count.cases.push_back({test_case.name, result.problems.empty(), result.worst_share});
       count.worst_share = std::max(count.worst_share, result.worst_share);
     }
     print_skips(implementation->name, skips);
   }
+}
+
+bool gpu_only() {
+  const char* wanted = std::getenv("TENON_CONFORMANCE");
+  return wanted && std::string_view(wanted) == "cuda";
 }
 
 std::vector<const ops::Implementation*> all_implementations() {
@@ -317,6 +325,7 @@ std::vector<const ops::Implementation*> all_implementations() {
     for (const ops::Implementation* implementation : cuda_backend().implementations)
       all.push_back(implementation);
   }
+  if (gpu_only()) return all;
 #ifdef TENON_HAS_CPU_BACKEND
   for (const ops::Implementation* implementation : cpu::implementations())
     all.push_back(implementation);

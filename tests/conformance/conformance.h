@@ -58,14 +58,24 @@ void run_suite(const Suite& suite);
 // What `supports` is asked for the case. Points into the case.
 ops::OpDesc describe(std::string_view op, const Case& test_case);
 
-// The lists of all back ends in this build.
+// The lists of all back ends in this build; where TENON_CONFORMANCE is "cuda", only what runs on the
+// GPU, for runs whose time is dear.
+bool gpu_only();
 std::vector<const ops::Implementation*> all_implementations();
 
 // A refusal with these words is about the machine, not about the case: an implementation that runs
 // nowhere for such a reason alone is no failure.
 inline constexpr std::string_view kMissingHardware = "this CPU lacks";
 
+struct CaseResult {
+  std::string name;
+  bool passed = false;
+  double share = 0;  // of the derived bound, as in Comparison
+};
+
 struct Count {
+  std::string op;
+  std::vector<CaseResult> cases;  // that ran
   int run = 0, passed = 0, skipped = 0;
   bool only_missing_hardware = true;  // of the skipped
   double worst_share = 0;             // of the derived bound, as in Comparison

@@ -6,6 +6,7 @@
 #include <cstdlib>
 
 #include "device/device.h"
+#include "device/gpu_survey.h"
 #include "ops/backend_library.h"
 
 namespace tenon::conformance {
@@ -30,7 +31,11 @@ CudaBackend load() {
   }
   const ops::BackendLibrary& library = *entry();
   backend.implementations = library.implementations();
-  if (library.device_count(backend.why_no_device) > 0) backend.device = &library.open_device(0);
+  if (auto refusal = device::gpu_refusal(library.survey(), 0)) {
+    backend.why_no_device = refusal->what();
+  } else {
+    backend.device = &library.open_device(0);
+  }
 #else
   backend.load_error = "this build has no CUDA back end";
 #endif

@@ -86,6 +86,17 @@ std::vector<LinearCase> shape_cases() {
       cases.push_back({name, shape[0], shape[1], shape[2], type[0], type[1], type[2]});
     }
   }
+  // Several stretches of columns and several tiles a block, whole and in part, up to 16 rows.
+  const int64_t long_shapes[][3] = {{1, 4096, 1100}, {1, 1032, 2117}, {8, 2056, 24},
+                                    {9, 1024, 40},   {16, 3000, 9},   {3, 11008, 17}};
+  for (DType type : {DType::BF16, DType::F16}) {
+    for (const auto& shape : long_shapes) {
+      std::string name = std::string(dtype_name(type)) + "_long_" + std::to_string(shape[0]) + "x" +
+                         std::to_string(shape[1]) + "x" + std::to_string(shape[2]);
+      cases.push_back({name, shape[0], shape[1], shape[2], type, type, DType::F32, "", DType::F32,
+                       shape[0] % 2 ? DType::F32 : DType::Bool});
+    }
+  }
   return cases;
 }
 

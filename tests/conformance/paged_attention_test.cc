@@ -27,11 +27,21 @@ using reference::CachePart;
 //   most max z - min z.
 // - numerator and denominator are sums of n terms: relative (n + 2) u each; then one division.
 // The weights' errors enter the numerator each with its own value, the denominator as their mean.
+// - where q and the cache are f16, tensor cores may multiply weights rounded to f16, in units of
+// the
+//   largest: relative 2^-11, or 2^-25 of the largest where they are subnormal. Only in the
+//   numerator.
 class HeadBounds {
  public:
   HeadBounds(const ops::PagedAttention& op, const reference::PagedCache& cache, const double* q,
-             int64_t kv_head, int64_t seq, int64_t position)
-      : op_(op), cache_(cache), q_(q), kv_head_(kv_head), seq_(seq), end_(position + 1) {
+             int64_t kv_head, int64_t seq, int64_t position, bool rounds_weights)
+      : op_(op),
+        cache_(cache),
+        q_(q),
+        kv_head_(kv_head),
+        seq_(seq),
+        end_(position + 1),
+        rounds_weights_(rounds_weights) {
     begin_ = op.window > 0 ? std::max<int64_t>(0, end_ - op.window) : 0;
     for (int64_t p = begin_; p < end_; ++p) add_score(p);
     add_softmax_errors();
@@ -41,7 +51,8 @@ class HeadBounds {
     double bound = 0, result = 0;
     for (int64_t p = begin_; p < end_; ++p) {
       double v = cache_.get(CachePart::V, seq_, kv_head_, p, dim);
-      bound += weights_[p - begin_] * std::fabs(v) * (errors_[p - begin_] + mean_error_);
+      bound += weights_[p - begin_] * std::fabs(v) *
+               (errors_[p - begin_] + mean_error_ + roundings_[p - begin_]);
       result += weights_[p - begin_] * v;
     }
     return bound + kUnit * std::fabs(result);
@@ -80,6 +91,9 @@ class HeadBounds {
     for (size_t i = 0; i < weights_.size(); ++i) {
       errors_[i] += common + kUnit * (largest - weights_[i]);
       sum += weights_[i] = std::exp(weights_[i] - largest);
+      // 2^-25 of the largest weight, in units of this one; one that is 0 in f32 adds nothing.
+      double subnormal = weights_[i] > kSmallestNormal ? 0x1p-25 / weights_[i] : 0;
+      roundings_.push_back(rounds_weights_ ? 0x1p-11 + subnormal : 0);
     }
     mean_error_ = 0;
     for (size_t i = 0; i < weights_.size(); ++i) mean_error_ += (weights_[i] /= sum) * errors_[i];
@@ -89,7 +103,8 @@ class HeadBounds {
   const reference::PagedCache& cache_;
   const double* q_;
   int64_t kv_head_, seq_, begin_ = 0, end_;
-  std::vector<double> weights_, errors_;
+  bool rounds_weights_;
+  std::vector<double> weights_, errors_, roundings_;
   double mean_error_ = 0;
 };
 
@@ -97,11 +112,13 @@ Bounds bounds(const Case& test_case, const Exact& exact) {
   ops::PagedAttention op = ops::read_attributes<ops::PagedAttention>(test_case.attributes);
   std::vector<double> q = values_of(test_case.inputs[0]);
   reference::PagedCache cache{test_case.inputs[4].view, test_case.inputs[3].view};
+  bool rounds_weights =
+      test_case.inputs[0].view.dtype == DType::F16 && test_case.inputs[4].view.dtype == DType::F16;
   Bounds bounds(2);
   auto token = [&](int64_t t, int64_t seq, int64_t position) {
     for (int64_t head = 0; head < op.heads; ++head) {
       HeadBounds of_head(op, cache, &q[(t * op.heads + head) * op.head_dim],
-                         head / (op.heads / op.kv_heads), seq, position);
+                         head / (op.heads / op.kv_heads), seq, position, rounds_weights);
       for (int64_t dim = 0; dim < op.head_dim; ++dim) bounds[0].push_back(of_head.of_dim(dim));
     }
   };
@@ -115,7 +132,8 @@ struct AttentionCase {
   double softcap = 0;
   int64_t block_size = 16;
   DType q = DType::F32, cache = DType::F32;
-  double spread = 1.0;  // of q and k: large ones make the softmax one-hot
+  const char* out = "";  // q's
+  double spread = 1.0;   // of q and k: large ones make the softmax one-hot
   Layout layout = Layout::Contiguous;
 };
 
@@ -125,7 +143,8 @@ Case make_case(const RaggedCase& ragged, const AttentionCase& c) {
       std::to_string(c.head_dim) + "_block" + std::to_string(c.block_size) + "_" +
       std::string(dtype_name(c.q)) + "_" + std::string(dtype_name(c.cache)) +
       (c.window ? "_window" + std::to_string(c.window) : "") + (c.softcap > 0 ? "_softcap" : "") +
-      (c.spread != 1 ? "_peaked" : "") + (c.layout == Layout::StridedRows ? "_strided" : "");
+      (c.spread != 1 ? "_peaked" : "") + (*c.out ? std::string("_to_") + c.out : "") +
+      (c.layout == Layout::StridedRows ? "_strided" : "");
   Random random(name);
   PagedBatch batch = make_random_paged_batch({.seqs = ragged.seqs,
                                               .kv_heads = c.kv_heads,
@@ -136,8 +155,8 @@ Case make_case(const RaggedCase& ragged, const AttentionCase& c) {
                                              name);
   double scale = 1 / std::sqrt(static_cast<double>(c.head_dim));
   Case result{name,
-              ops::to_attributes(
-                  ops::PagedAttention{c.heads, c.kv_heads, c.head_dim, c.window, scale, c.softcap}),
+              ops::to_attributes(ops::PagedAttention{c.heads, c.kv_heads, c.head_dim, c.window,
+                                                     scale, c.softcap, c.out}),
               {}};
   int64_t width = c.heads * c.head_dim;
   result.inputs.push_back(
@@ -160,6 +179,8 @@ TEST(Conformance, PagedAttention) {
       {.heads = 2, .kv_heads = 1, .head_dim = 128, .q = kBf16, .cache = kBf16},
       {.head_dim = 80, .q = kF16, .cache = kF16},
       {.q = kBf16, .cache = kF16},
+      {.head_dim = 64, .q = kF16, .cache = kF16, .out = "bf16"},
+      {.heads = 6, .kv_heads = 2, .head_dim = 128, .q = kBf16, .cache = kBf16, .out = "f32"},
       {.q = kBf16, .cache = kF32},
       {.window = 1},
       {.window = 7},
@@ -168,10 +189,36 @@ TEST(Conformance, PagedAttention) {
       {.window = 13, .softcap = 2, .block_size = 0, .cache = kF16},
       {.spread = 4},
       {.cache = kBf16, .layout = Layout::StridedRows},
+      // 16-bit tiles on tensor cores: heads that share K and V, odd groups, blocks of all sizes.
+      {.heads = 2, .kv_heads = 2, .head_dim = 128, .q = kF16, .cache = kF16},
+      {.heads = 6, .kv_heads = 2, .head_dim = 64, .block_size = 7, .q = kF16, .cache = kF16},
+      {.heads = 8, .kv_heads = 1, .head_dim = 128, .block_size = 0, .q = kBf16, .cache = kBf16},
+      {.heads = 5, .kv_heads = 1, .head_dim = 64, .window = 19, .q = kBf16, .cache = kBf16},
+      {.heads = 2, .kv_heads = 2, .head_dim = 128, .softcap = 4, .q = kF16, .cache = kF16},
+      {.heads = 4, .kv_heads = 1, .head_dim = 64, .q = kBf16, .cache = kBf16, .spread = 4},
+      {.heads = 4,
+       .kv_heads = 4,
+       .head_dim = 128,
+       .block_size = 32,
+       .q = kF16,
+       .cache = kF16,
+       .spread = 4,
+       .layout = Layout::StridedRows},
   };
   Suite suite{.op = "paged_attention", .cases = {}, .bounds = bounds, .check = {}};
   for (const RaggedCase& ragged : ragged_cases()) {
     for (const AttentionCase& form : forms) suite.cases.push_back(make_case(ragged, form));
+  }
+  // Several tiles of 128 positions, their borders, and parts of a long context.
+  const RaggedCase tiles = {"tiles", {{0, 257}, {383, 1}, {100, 130}, {511, 2}}};
+  const RaggedCase contexts = {"contexts", {{1100, 1}, {0, 1}, {700, 1}}};
+  for (const AttentionCase& form : std::vector<AttentionCase>{
+           {.heads = 2, .kv_heads = 1, .head_dim = 128, .q = kF16, .cache = kF16},
+           {.heads = 2, .kv_heads = 1, .head_dim = 128, .q = kBf16, .cache = kBf16},
+           {.heads = 2, .kv_heads = 2, .head_dim = 64, .window = 150, .q = kF16, .cache = kF16},
+           {.heads = 3, .kv_heads = 1, .head_dim = 64, .q = kBf16, .cache = kBf16}}) {
+    suite.cases.push_back(make_case(tiles, form));
+    suite.cases.push_back(make_case(contexts, form));
   }
   run_suite(suite);
 }

@@ -16,6 +16,7 @@ struct RopeKvCase {
   double scale = 1.0;
   int64_t block_size = 16;
   DType qkv = DType::F32, cache = DType::F32;
+  const char* q = "";  // as qkv
   Layout layout = Layout::Contiguous;
 };
 
@@ -46,12 +47,12 @@ Bounds bounds(const Case& test_case, const Exact& exact) {
 }
 
 Case make_case(const RaggedCase& ragged, const RopeKvCase& c) {
-  std::string name = ragged.name + "_" + std::to_string(c.heads) + ":" +
-                     std::to_string(c.kv_heads) + "x" + std::to_string(c.head_dim) + "_pairs" +
-                     std::to_string(c.pairs) + "_block" + std::to_string(c.block_size) + "_" +
-                     std::string(dtype_name(c.qkv)) + "_" + std::string(dtype_name(c.cache)) +
-                     (c.interleaved ? "_interleaved" : "") +
-                     (c.layout == Layout::StridedRows ? "_strided" : "");
+  std::string name =
+      ragged.name + "_" + std::to_string(c.heads) + ":" + std::to_string(c.kv_heads) + "x" +
+      std::to_string(c.head_dim) + "_pairs" + std::to_string(c.pairs) + "_block" +
+      std::to_string(c.block_size) + "_" + std::string(dtype_name(c.qkv)) + "_" +
+      std::string(dtype_name(c.cache)) + (c.interleaved ? "_interleaved" : "") +
+      (*c.q ? std::string("_q_") + c.q : "") + (c.layout == Layout::StridedRows ? "_strided" : "");
   Random random(name);
   PagedBatch batch = make_random_paged_batch({.seqs = ragged.seqs,
                                               .kv_heads = c.kv_heads,
@@ -62,7 +63,7 @@ Case make_case(const RaggedCase& ragged, const RopeKvCase& c) {
                                              name);
   Case result{name,
               ops::to_attributes(
-                  ops::RopeKvAppend{c.heads, c.kv_heads, c.head_dim, c.interleaved, c.scale}),
+                  ops::RopeKvAppend{c.heads, c.kv_heads, c.head_dim, c.interleaved, c.scale, c.q}),
               {}};
   int64_t width = (c.heads + 2 * c.kv_heads) * c.head_dim;
   result.inputs.push_back(random_floats(random, c.qkv, {batch.tokens, width}, {.layout = c.layout})
@@ -89,6 +90,9 @@ TEST(Conformance, RopeKvAppend) {
       {.qkv = kF16, .cache = kF16},
       {.heads = 8, .kv_heads = 1, .head_dim = 32, .pairs = 16, .qkv = kBf16, .cache = kF16},
       {.pairs = -1, .qkv = kBf16, .cache = kF32},
+      {.cache = kF16, .q = "f16"},
+      {.heads = 8, .kv_heads = 2, .head_dim = 64, .pairs = 32, .cache = kBf16, .q = "bf16"},
+      {.pairs = -1, .cache = kF16, .q = "f16"},
       {.cache = kF16, .layout = Layout::StridedRows},
   };
   Suite suite{.op = "rope_kv_append", .cases = {}, .bounds = bounds, .check = {}};

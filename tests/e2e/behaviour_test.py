@@ -14,7 +14,8 @@ class Behaviour(TenonCase):
     def verbs(self):
         return [["build", miniature("llama"), "-o", "new.plan"],
                 ["run", "model.plan", "--prompt", "It was a", "--max-new-tokens", "5"],
-                ["inspect", "model.plan"], ["inspect", miniature("llama"), "--layers"], ["version"]]
+                ["inspect", "model.plan"], ["inspect", miniature("llama"), "--layers"], ["doctor"],
+                ["version"]]
 
     def setUp(self):
         super().setUp()

@@ -1,4 +1,6 @@
 """`tenon inspect`: each view of a plan and of a model folder, in both forms."""
+import json
+import os
 import unittest
 
 from tenon_case import TenonCase, main, miniature
@@ -81,6 +83,70 @@ class Inspect(TenonCase):
     def test_version(self):
         self.assertIn("llama", self.json("version")["architectures"])
         self.assertTrue(self.tenon("version").stdout.startswith("tenon "))
+
+
+class Folders(TenonCase):
+    """What `inspect DIR` says of a folder, whole or not."""
+
+    def copy(self, **changes):
+        """The LLaMA miniature with files changed: new text, or None to leave one out."""
+        folder = self.path("model")
+        os.mkdir(folder)
+        for name in os.listdir(miniature("llama")):
+            if name not in changes:
+                os.symlink(os.path.join(miniature("llama"), name), os.path.join(folder, name))
+        for name, text in changes.items():
+            if text is not None:
+                self.write(os.path.join("model", name), text)
+        return folder
+
+    def config(self, **changes):
+        with open(os.path.join(miniature("llama"), "config.json"), encoding="utf-8") as file:
+            return json.dumps({**json.load(file), **changes})
+
+    def test_what_can_be_built(self):
+        found = self.json("inspect", miniature("llama"))
+        self.assertTrue(found["buildable"])
+        self.assertEqual((found["problems"], found["architecture"]), ([], "llama"))
+        self.assertTrue(found["ledger"].startswith("used "))
+        self.assertEqual((found["has_tokenizer"], found["tokens"]), (True, 1024))
+        estimates = found["estimates"]
+        self.assertGreater(estimates["build"]["plan_bytes"], found["weights_bytes"])
+        cpu = estimates["devices"][0]
+        self.assertEqual(cpu["device"], "cpu")
+        self.assertGreater(cpu["memory_bytes"], found["weights_bytes"])
+        self.assertGreater(cpu["token_seconds_at_best"], 0)
+        text = self.tenon("inspect", miniature("llama")).stdout
+        self.assertRegex(text, r"can be built +yes")
+        self.assertRegex(text, r"on cpu +.*a token")
+
+    def test_all_problems_in_one_pass(self):
+        folder = self.copy(**{"config.json": self.config(architectures=["NobodyForCausalLM"],
+                                                         model_type="nobody"),
+                              "tokenizer.json": "{", "model.safetensors": "short"})
+        found = self.json("inspect", folder, code=4)
+        self.assertFalse(found["buildable"])
+        messages = " ".join(problem["message"] for problem in found["problems"])
+        self.assertGreaterEqual(len(found["problems"]), 3, messages)
+        for word in ("nobody", "tokenizer.json", "model.safetensors"):
+            self.assertIn(word, messages.lower())
+        done = self.tenon("inspect", folder, code=4)
+        self.assertRegex(done.stdout, r"can be built +no: \d problems")
+
+    def test_templates(self):
+        named = json.dumps({"chat_template": [
+            {"name": "default", "template": "{{ messages }}"},
+            {"name": "tool_use", "template": "{% include 'x' %}"}]})
+        found = self.json("inspect", self.copy(**{"chat_template.json": named}))
+        self.assertTrue(found["buildable"])
+        templates = {entry["name"]: entry["problem"] for entry in found["chat_templates"]}
+        self.assertEqual(templates["default"], "")
+        self.assertIn("include", templates["tool_use"])
+
+    def test_a_folder_without_a_tokenizer(self):
+        folder = self.copy(**{name: None for name in ("tokenizer.json", "tokenizer.model")})
+        found = self.json("inspect", folder)
+        self.assertEqual((found["buildable"], found["has_tokenizer"]), (True, False))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 // Runs every tests/passes/*.irtest. A file is
-//   pass <name> [precision=bf16] [disabled=a,b]      ("all" is the whole pipeline)
-//   <graph>
+//   pass <name> [precision=bf16] [disabled=a,b] [types=name:f16,...]      ("all" is the whole
+//   pipeline) <graph>
 //   ---
 //   <expected graph, or the word unchanged>
 // Graphs are compared in the text form, with values numbered anew and types inferred anew.
@@ -40,6 +40,12 @@ Case read_case(const std::string& path) {
       result.options.precision = dtype_from_name(value).value();
     } else if (word.starts_with("disabled=")) {
       result.options.disabled = split(value, ',');
+    } else if (word.starts_with("types=")) {
+      for (const std::string& entry : split(value, ',')) {
+        size_t colon = entry.rfind(':');
+        result.options.types[entry.substr(0, colon)] =
+            dtype_from_name(entry.substr(colon + 1)).value();
+      }
     } else {
       throw Error(ErrorCode::BadInput, "unknown option of the test").at(path).got(word);
     }

@@ -12,13 +12,14 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import cuda
 import headers
 import results
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 CORES = len(os.sched_getaffinity(0))
 FORMATTED = ("*.cc", "*.h", "*.hpp", "*.cu", "*.cuh")
-FUZZ_SECONDS = 60
+FUZZ_SECONDS = 20
 
 
 @dataclass
@@ -32,6 +33,7 @@ class Phase:
 @dataclass
 class Run:
     build: Path
+    built: Path = None  # binaries of the CUDA build that were made elsewhere
     phases: list = field(default_factory=list)
     counts: results.Counts = field(default_factory=results.Counts)
 
@@ -95,7 +97,8 @@ def check_script(*command):
 
 
 def check_architecture():
-    scripts = ("tests/arch/architecture.py", "tests/arch/self_test.py", "tools/house/results_test.py")
+    scripts = ("tests/arch/architecture.py", "tests/arch/self_test.py", "tools/house/results_test.py",
+               "tools/house/cuda_test.py")
     codes = [call([sys.executable, script]) for script in scripts]
     return outcome_of(max(codes), "" if any(codes) else "rooms, libraries, documents, self-tests")
 
@@ -149,8 +152,10 @@ def presets():
     return {p["name"] for p in json.loads((ROOT / "CMakePresets.json").read_text())["configurePresets"]}
 
 
-def extra_reason(kind):
+def extra_reason(run, kind):
     """Why this machine or tree cannot run the extra build; '' when it can."""
+    if kind == "cuda" and run.built:
+        return "" if (run.built / "bin" / "test_conformance").exists() else f"no binaries in {run.built}"
     if kind == "cuda" and not shutil.which("nvcc") and not Path("/usr/local/cuda/bin/nvcc").exists():
         return "no CUDA toolkit"
     if kind == "fuzz" and not shutil.which("clang++"):
@@ -165,15 +170,43 @@ def run_fuzzers(build):
     bad = 0
     for target in targets:
         seeds = ROOT / "fuzz" / "corpus" / target.name.removeprefix("fuzz_")
-        corpus = build / "corpus" / target.name
+        corpus = build / "corpus" / target.name  # what libFuzzer finds; the committed inputs stay as they are
         corpus.mkdir(parents=True, exist_ok=True)
-        bad += call([target, f"-max_total_time={FUZZ_SECONDS}", "-print_final_stats=1", corpus,
+        bad += call([target, f"-max_total_time={FUZZ_SECONDS}", "-timeout=10", "-rss_limit_mb=2048", "-verbosity=0",
+                     "-print_final_stats=1", f"-artifact_prefix={build}/found-{target.name}-", corpus,
                      *([seeds] if seeds.exists() else [])]) != 0
-    return ("failed", f"{bad} found something") if bad else ("passed", f"{len(targets)} fuzzers")
+    if not targets:
+        return "failed", "no fuzz targets were built"
+    return ("failed", f"{bad} found something: {build}/found-*") if bad else ("passed", f"{len(targets)} fuzzers")
+
+
+def fuzz(run):
+    """Only the fuzz targets are built: the tests run in the other builds."""
+    build = run.build.parent / "fuzz"
+    if run.phase("configure fuzz", lambda: configure("fuzz", build)) != "passed":
+        return
+    targets = ["cmake", "--build", str(build), "-j", str(CORES), "--target", "all_fuzzers"]
+    if run.phase("build fuzz", lambda: outcome_of(call(targets))) == "passed":
+        run.phase("fuzz", lambda: run_fuzzers(build))
+
+
+def gpu_phases(run, build):
+    for name, work in cuda.gpu_phases(ROOT, build, run.build.parent / "conformance.json"):
+        run.phase(name, work)
+
+
+def architectures(run):
+    """One source tree for all cards: compiled here, run where such a card is."""
+    name = "cuda architectures"
+    if "tenon_cuda_architectures" not in (run.build / "build.ninja").read_text():
+        run.phase(name, lambda: ("skipped", extra_reason(run, "cuda") or "this build has no CUDA back end"))
+        return
+    targets = ["cmake", "--build", str(run.build), "-j", str(CORES), "--target", "tenon_cuda_architectures"]
+    run.phase(name, lambda: outcome_of(call(targets), "80 (code and PTX), 86, 89; 90a is in the build"))
 
 
 def extra(run, kind):
-    reason = extra_reason(kind)
+    reason = extra_reason(run, kind)
     if reason:
         run.phase(kind, lambda: ("skipped", reason))
         print(f"skipped: {reason}")
@@ -181,9 +214,16 @@ def extra(run, kind):
     # gcc 12's thread sanitizer does not know the address layout of newer kernels.
     fixed_layout = ("setarch", platform.machine(), "-R")
     prefix = fixed_layout if kind == "tsan" and shutil.which("setarch") else ()
-    build = phases_of_a_build(run, kind, f" {kind}", prefix)
-    if kind == "fuzz" and build:
-        run.phase("fuzz", lambda: run_fuzzers(build))
+    if kind == "fuzz":
+        fuzz(run)
+    elif kind == "cuda" and run.built:
+        gpu_phases(run, run.built)
+    elif kind == "cuda":
+        build = phases_of_a_build(run, kind, f" {kind}")
+        if build:
+            gpu_phases(run, build)
+    else:
+        phases_of_a_build(run, kind, f" {kind}", prefix)
 
 
 def summary(run):
@@ -208,30 +248,34 @@ def parse():
     for kind, text in (("asan", "address and undefined-behaviour sanitizers"), ("tsan", "thread sanitizer"),
                        ("fuzz", f"each fuzzer for {FUZZ_SECONDS} s"), ("cuda", "the CUDA build and tests")):
         parser.add_argument(f"--{kind}", action="store_true", help=f"add: {text}")
-    parser.add_argument("--only", choices=["format", "arch", "budgets", "headers", "tests"],
-                        help="run this phase alone (tests: configure and build, too)")
+    parser.add_argument("--only", choices=["format", "arch", "budgets", "headers", "kernels", "tests", "none"],
+                        help="run this phase alone (tests: configure and build, too); none: what --cuda and the like add")
     parser.add_argument("--strict", action="store_true", help="enforce the test ratio in budgets")
     parser.add_argument("--no-install", action="store_true", help="do not look at the Debian packages")
     parser.add_argument("--build-dir", type=Path, default=ROOT / "build" / "release",
                         help="where to build (default: build/release)")
+    parser.add_argument("--built", type=Path, help="with --cuda: a folder with bin/ and lib/ built elsewhere, "
+                        "for a machine with a GPU and no compiler")
     return parser.parse_args()
 
 
 def main():
     options = parse()
-    run = Run(build=options.build_dir.resolve())
-    wanted = [options.only] if options.only else ["format", "arch", "budgets", "headers", "tests"]
+    run = Run(build=options.build_dir.resolve(), built=options.built and options.built.resolve())
+    wanted = [options.only] if options.only else ["format", "arch", "budgets", "headers", "kernels", "tests"]
     cheap = {
         "format": check_format,
         "arch": check_architecture,
         "budgets": lambda: check_script("tests/arch/budgets.py", *(["--strict"] if options.strict else [])),
         "headers": lambda: check_headers(run),
+        "kernels": lambda: cuda.check_results(ROOT),
     }
     for name, work in cheap.items():
         if name in wanted:
             run.phase(name, work)
     if "tests" in wanted:
-        phases_of_a_build(run, "release", "", build=run.build)
+        if phases_of_a_build(run, "release", "", build=run.build):
+            architectures(run)
     for kind in ("asan", "tsan", "fuzz", "cuda"):
         if getattr(options, kind):
             extra(run, kind)

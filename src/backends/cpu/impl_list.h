@@ -19,6 +19,8 @@
   X(kBinaryAvx2)                     \
   X(kCastAvx512)                     \
   X(kCastAvx2)                       \
+  X(kFusedAvx512)                    \
+  X(kFusedAvx2)                      \
   X(kEmbeddingAvx512)                \
   X(kEmbeddingAvx2)                  \
   X(kGatherRows)                     \

@@ -1,40 +1,11 @@
 #include "backends/cuda/cublaslt.h"
 
 #include <dlfcn.h>
-#include <glob.h>
 
-#include <cstdlib>
-#include <vector>
-
-#include "base/text.h"
+#include "device/library_search.h"
 
 namespace tenon::cuda {
 namespace {
-
-constexpr const char* kFile = "libcublasLt.so.13";
-
-void add_matches(std::vector<std::string>& names, const std::string& pattern) {
-  glob_t found{};
-  if (glob(pattern.c_str(), 0, nullptr, &found) == 0) {
-    for (size_t i = 0; i < found.gl_pathc; ++i) names.emplace_back(found.gl_pathv[i]);
-  }
-  globfree(&found);
-}
-
-std::vector<std::string> candidates() {
-  if (const char* chosen = std::getenv("TENON_CUBLASLT"); chosen && *chosen) return {chosen};
-  // The bare name first: it searches RPATH, LD_LIBRARY_PATH and the system's cache.
-  std::vector<std::string> names = {kFile, std::string("/usr/local/cuda/lib64/") + kFile,
-                                    std::string("/usr/lib/x86_64-linux-gnu/") + kFile};
-  // pip's CUDA wheels of the active Python environment.
-  for (const char* variable : {"VIRTUAL_ENV", "CONDA_PREFIX"}) {
-    const char* prefix = std::getenv(variable);
-    if (!prefix || !*prefix) continue;
-    add_matches(names, std::string(prefix) + "/lib/python3*/site-packages/nvidia/*/lib/" + kFile);
-  }
-  add_matches(names, std::string("/usr/local/lib/python3*/*-packages/nvidia/*/lib/") + kFile);
-  return names;
-}
 
 template <class Function>
 bool find(void* handle, const char* name, Function& function) {
@@ -57,7 +28,8 @@ bool find_all(void* handle, CublasLt& api) {
          find(handle, "cublasLtMatmulPreferenceCreate", api.preference_create) &&
          find(handle, "cublasLtMatmulPreferenceDestroy", api.preference_destroy) &&
          find(handle, "cublasLtMatmulPreferenceSetAttribute", api.preference_set) &&
-         find(handle, "cublasLtMatmulAlgoGetHeuristic", api.heuristic);
+         find(handle, "cublasLtMatmulAlgoGetHeuristic", api.heuristic) &&
+         find(handle, "cublasLtMatmulAlgoCheck", api.check_algorithm);
 }
 
 struct Loaded {
@@ -68,19 +40,13 @@ struct Loaded {
 
 Loaded load() {
   Loaded loaded;
-  std::vector<std::string> names = candidates();
-  for (const std::string& name : names) {
-    void* handle = dlopen(name.c_str(), RTLD_NOW | RTLD_LOCAL);
-    if (!handle) continue;
-    if (find_all(handle, loaded.api)) {
-      loaded.api.path = name;
-      loaded.ok = true;
-      return loaded;
-    }
-    loaded.why = name + " lacks functions of cuBLASLt 13";
-    dlclose(handle);
-  }
-  if (loaded.why.empty()) loaded.why = "cuBLASLt is not found: tried " + join(names, ", ");
+  device::OpenedLibrary opened =
+      device::open_library({kCublasLtFile, "TENON_CUBLASLT"}, [&](void* handle) {
+        return std::string(find_all(handle, loaded.api) ? "" : "lacks functions of cuBLASLt 13");
+      });
+  loaded.ok = opened.handle != nullptr;
+  loaded.api.path = opened.path;
+  loaded.why = opened.why;
   return loaded;
 }
 

@@ -3,8 +3,11 @@
 #include <cublasLt.h>
 
 #include <string>
+#include <string_view>
 
 namespace tenon::cuda {
+
+inline constexpr std::string_view kCublasLtFile = "libcublasLt.so.13";
 
 // The cuBLASLt functions in use. The library is opened at first use, so that libtenon_cuda starts
 // without it. TENON_CUBLASLT names it where it lies elsewhere.
@@ -25,6 +28,7 @@ struct CublasLt {
   decltype(&cublasLtMatmulPreferenceDestroy) preference_destroy = nullptr;
   decltype(&cublasLtMatmulPreferenceSetAttribute) preference_set = nullptr;
   decltype(&cublasLtMatmulAlgoGetHeuristic) heuristic = nullptr;
+  decltype(&cublasLtMatmulAlgoCheck) check_algorithm = nullptr;
 };
 
 // Null where the library is not found or too old; `why` then says what was tried.

@@ -12,11 +12,15 @@
 #include "backends/cuda/cuda_error.h"
 #include "base/error.h"
 #include "base/text.h"
+#include "device/allocation_fault.h"
 
 namespace tenon::cuda {
 namespace {
 
-constexpr int kLeastMajor = 8;
+// What a request for memory or a driver's object starts with: a test may want it to fail.
+cudaError_t planted_fault() {
+  return device::take_allocation_fault() ? cudaErrorMemoryAllocation : cudaSuccess;
+}
 
 void make_current(int index) {
   check(cudaSetDevice(index), "cudaSetDevice");
@@ -26,6 +30,7 @@ class CudaStream : public device::Stream {
  public:
   explicit CudaStream(int index) : index_(index) {
     make_current(index);
+    check(planted_fault(), "cudaStreamCreate");
     // Non-blocking: it never waits for the legacy default stream.
     check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "cudaStreamCreate");
   }
@@ -55,7 +60,9 @@ class DeviceAllocator : public device::Allocator {
   void* allocate(int64_t bytes) override {
     make_current(index_);
     void* data = nullptr;
-    cudaError_t status = cudaMalloc(&data, static_cast<size_t>(bytes));  // aligned to 256 bytes
+    cudaError_t status = planted_fault();
+    // Aligned to 256 bytes.
+    if (status == cudaSuccess) status = cudaMalloc(&data, static_cast<size_t>(bytes));
     if (status != cudaSuccess) {
       Error error = error_of(status, "cudaMalloc", bytes);
       throw error.fix("close other programs on the GPU, or run a smaller plan, batch or cache; " +
@@ -81,7 +88,10 @@ class PinnedAllocator : public device::Allocator {
   void* allocate(int64_t bytes) override {
     make_current(index_);
     void* data = nullptr;
-    cudaError_t status = cudaHostAlloc(&data, static_cast<size_t>(bytes), cudaHostAllocDefault);
+    cudaError_t status = planted_fault();
+    if (status == cudaSuccess) {
+      status = cudaHostAlloc(&data, static_cast<size_t>(bytes), cudaHostAllocDefault);
+    }
     if (status != cudaSuccess) {
       cudaGetLastError();
       throw Error(ErrorCode::OutOfMemory, "cannot allocate pinned host memory")
@@ -124,15 +134,23 @@ class CudaDevice : public device::Device {
     check(cudaGetDeviceProperties(&properties, index), "cudaGetDeviceProperties");
     int driver = 0;
     check(cudaDriverGetVersion(&driver), "cudaDriverGetVersion");
-    description_ = std::string(properties.name) + ", compute capability " +
-                   std::to_string(properties.major) + "." + std::to_string(properties.minor) +
-                   ", " + format_bytes(properties.totalGlobalMem) + ", driver for CUDA " +
-                   std::to_string(driver / 1000) + "." + std::to_string(driver % 1000 / 10);
+    fingerprint_ = std::string(properties.name) + ", compute capability " +
+                   std::to_string(properties.major) + "." + std::to_string(properties.minor);
+    description_ = fingerprint_ + ", " + format_bytes(properties.totalGlobalMem) +
+                   ", driver for CUDA " + std::to_string(driver / 1000) + "." +
+                   std::to_string(driver % 1000 / 10);
   }
   device::DeviceId id() const override { return {device::Kind::Cuda, index_}; }
   std::string description() const override { return description_; }
+  std::string fingerprint() const override { return fingerprint_; }
   bool is_host() const override { return false; }
   device::Allocator& allocator() override { return memory_; }
+  int64_t free_bytes() const override {
+    make_current(index_);
+    size_t free = 0, total = 0;
+    check(cudaMemGetInfo(&free, &total), "cudaMemGetInfo");
+    return static_cast<int64_t>(free);
+  }
   device::Allocator& pinned_allocator() override { return pinned_; }
   std::unique_ptr<device::Stream> make_stream() override {
     return std::make_unique<CudaStream>(index_);
@@ -166,7 +184,7 @@ class CudaDevice : public device::Device {
   void upload_staged(std::byte* to, const std::byte* from, int64_t bytes, cudaStream_t stream);
 
   int index_;
-  std::string description_;
+  std::string description_, fingerprint_;
   DeviceAllocator memory_;
   PinnedAllocator pinned_;
   std::mutex staging_mutex_;
@@ -217,69 +235,63 @@ std::unique_ptr<device::Graph> CudaDevice::record(device::Stream& stream,
   }
   check(cudaStreamEndCapture(on, &graph), "cudaStreamEndCapture");
   cudaGraphExec_t executable = nullptr;
-  cudaError_t status = cudaGraphInstantiate(&executable, graph, 0);
+  cudaError_t status = planted_fault();
+  if (status == cudaSuccess) status = cudaGraphInstantiate(&executable, graph, 0);
   cudaGraphDestroy(graph);
   check(status, "cudaGraphInstantiate");
   return std::make_unique<CudaGraph>(executable);
 }
 
-// What is wrong with device `index`; "" where it can be used.
-std::string refusal(int index) {
-  int major = 0, minor = 0;
-  if (cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, index) != cudaSuccess ||
-      cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, index) != cudaSuccess) {
+device::Gpu describe_gpu(int index) {
+  device::Gpu gpu{.index = index};
+  cudaDeviceProp properties{};
+  cudaError_t status = cudaGetDeviceProperties(&properties, index);
+  if (status != cudaSuccess) {
     cudaGetLastError();
-    return "GPU " + std::to_string(index) + " does not answer";
+    gpu.problem =
+        "GPU " + std::to_string(index) + " does not answer: " + cudaGetErrorString(status);
+    return gpu;
   }
-  if (major >= kLeastMajor) return "";
-  return "GPU " + std::to_string(index) + " has compute capability " + std::to_string(major) + "." +
-         std::to_string(minor) + ", needed is 8.0";
+  gpu.name = properties.name;
+  gpu.major = properties.major;
+  gpu.minor = properties.minor;
+  gpu.bytes = static_cast<int64_t>(properties.totalGlobalMem);
+  return gpu;
 }
 
 }  // namespace
 
-int device_count(std::string& why) {
+device::GpuSurvey survey() {
+  device::GpuSurvey found{.needed_version = CUDART_VERSION,
+                          .architectures = TENON_CUDA_ARCHITECTURES};
+  if (cudaDriverGetVersion(&found.driver_version) != cudaSuccess) cudaGetLastError();
   int count = 0;
   cudaError_t status = cudaGetDeviceCount(&count);
   if (status != cudaSuccess) {
     cudaGetLastError();
-    int driver = 0;
-    if (cudaDriverGetVersion(&driver) != cudaSuccess) cudaGetLastError();
-    if (driver == 0) {
-      why = "no NVIDIA driver";
-    } else if (status == cudaErrorInsufficientDriver) {
-      why = "the NVIDIA driver is for CUDA " + std::to_string(driver / 1000) + "." +
-            std::to_string(driver % 1000 / 10) + ", needed is " +
-            std::to_string(CUDART_VERSION / 1000) + "." +
-            std::to_string(CUDART_VERSION % 1000 / 10);
-    } else {
-      why = std::string("cudaGetDeviceCount: ") + cudaGetErrorString(status);
-    }
-    return 0;
+    using Driver = device::GpuSurvey::Driver;
+    found.driver = found.driver_version == 0               ? Driver::Absent
+                   : status == cudaErrorInsufficientDriver ? Driver::TooOld
+                                                           : Driver::Failed;
+    // A driver without a GPU is no fault of the driver.
+    if (status == cudaErrorNoDevice) found.driver = Driver::Works;
+    found.failure = cudaGetErrorString(status);
+    return found;
   }
-  if (count == 0) {
-    why = "the driver shows no GPU";
-    return 0;
-  }
-  // A GPU that is too old ends the list only where it is the first: indices stay CUDA's own.
-  why = refusal(0);
-  return why.empty() ? count : 0;
+  for (int index = 0; index < count; ++index) found.gpus.push_back(describe_gpu(index));
+  return found;
 }
 
 device::Device& open_device(int index) {
   static std::mutex mutex;
   static std::vector<std::unique_ptr<CudaDevice>> devices;
   std::lock_guard lock(mutex);
-  std::string why;
-  int count = device_count(why);
-  if (count > 0 && index < count) why = refusal(index);
-  if (index < 0 || index >= count || !why.empty()) {
-    throw Error(ErrorCode::Unsupported, "no such device")
-        .at("cuda:" + std::to_string(index))
-        .got(why.empty() ? std::to_string(count) + " device(s)" : why);
+  if (index >= 0 && index < static_cast<int>(devices.size()) && devices[index]) {
+    return *devices[index];
   }
+  if (auto refusal = device::gpu_refusal(survey(), index)) throw *refusal;
   devices.resize(std::max<size_t>(devices.size(), index + 1));
-  if (!devices[index]) devices[index] = std::make_unique<CudaDevice>(index);
+  devices[index] = std::make_unique<CudaDevice>(index);
   return *devices[index];
 }
 

@@ -1,16 +1,14 @@
 #pragma once
 
-#include <string>
-
 #include "device/device.h"
+#include "device/gpu_survey.h"
 
 namespace tenon::cuda {
 
-// GPUs of compute capability 8.0 or newer that this process may use, by CUDA's own order; where
-// there is none, `why` says what was found.
-int device_count(std::string& why);
+// What CUDA shows to this process, in CUDA's own order, and what this library holds code for.
+device::GpuSurvey survey();
 
-// Throws ErrorCode::Unsupported where there is no such device. Lives as long as the process.
+// Throws what device::gpu_refusal() says of the device. It lives as long as the process.
 device::Device& open_device(int index);
 
 }  // namespace tenon::cuda

@@ -12,6 +12,8 @@ ops::ImplementationList implementations() {
       &kGlu,
       &kUnary,
       &kBinary,
+      &kFused,
+      &kFusedSteps,
       &kEmbedding,
       &kGatherRows,
       &kRope,

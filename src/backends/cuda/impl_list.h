@@ -9,6 +9,8 @@ extern const ops::Implementation kRmsNorm;
 extern const ops::Implementation kLayerNorm;
 extern const ops::Implementation kGlu;
 extern const ops::Implementation kUnary;
+extern const ops::Implementation kFused;
+extern const ops::Implementation kFusedSteps;
 extern const ops::Implementation kBinary;
 extern const ops::Implementation kEmbedding;
 extern const ops::Implementation kGatherRows;

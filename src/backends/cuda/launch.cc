@@ -4,24 +4,20 @@
 #include "device/device.h"
 
 namespace tenon::cuda {
-namespace {
-
-bool device_can_overlap() {
+Card current_card() {
+  static thread_local int known_device = -1;
+  static thread_local Card known;
   int device = 0;
   check(cudaGetDevice(&device), "cudaGetDevice");
-  static thread_local int known_device = -1;
-  static thread_local bool can = false;
   if (device != known_device) {
-    int major = 0;
-    check(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device),
+    check(cudaDeviceGetAttribute(&known.multiprocessors, cudaDevAttrMultiProcessorCount, device),
           "cudaDeviceGetAttribute");
-    can = major >= 9;
+    check(cudaDeviceGetAttribute(&known.major, cudaDevAttrComputeCapabilityMajor, device),
+          "cudaDeviceGetAttribute");
     known_device = device;
   }
-  return can;
+  return known;
 }
-
-}  // namespace
 
 cudaStream_t stream_of(const ops::RunArgs& args) {
   return static_cast<cudaStream_t>(args.stream->native());
@@ -41,12 +37,21 @@ void launch_raw(const void* kernel, std::string_view name, const LaunchShape& sh
   config.blockDim = shape.block;
   config.dynamicSmemBytes = static_cast<size_t>(shape.shared_bytes);
   config.stream = stream;
-  cudaLaunchAttribute attribute{};
-  attribute.id = cudaLaunchAttributeProgrammaticStreamSerialization;
-  attribute.val.programmaticStreamSerializationAllowed = 1;
-  if (shape.overlaps_previous && device_can_overlap()) {
-    config.attrs = &attribute;
-    config.numAttrs = 1;
+  cudaLaunchAttribute attributes[2]{};
+  config.attrs = attributes;
+  if (shape.overlaps_previous && current_card().is_hopper_or_newer()) {
+    cudaLaunchAttribute& attribute = attributes[config.numAttrs++];
+    attribute.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+    attribute.val.programmaticStreamSerializationAllowed = 1;
+  }
+  if (shape.cluster > 1) {
+    cudaLaunchAttribute& attribute = attributes[config.numAttrs++];
+    attribute.id = cudaLaunchAttributeClusterDimension;
+    attribute.val.clusterDim = {shape.cluster, 1, 1};
+    if (shape.cluster > 8) {
+      check(cudaFuncSetAttribute(kernel, cudaFuncAttributeNonPortableClusterSizeAllowed, 1),
+            "cudaFuncSetAttribute");
+    }
   }
   check(cudaLaunchKernelExC(&config, kernel, params), name);
 }

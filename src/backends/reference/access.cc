@@ -84,6 +84,17 @@ void Rows::set_row(int64_t row, const std::vector<double>& values) const {
   for (int64_t i = 0; i < columns(); ++i) set(row, i, values[i]);
 }
 
+int64_t broadcast_offset(const TensorView& view, const Extents& out, int64_t index) {
+  int64_t result = 0;
+  for (int axis = out.rank() - 1; axis >= 0; --axis) {
+    int64_t at = index % out[axis];
+    index /= out[axis];
+    int own = axis - (out.rank() - view.rank());
+    if (own >= 0 && view.extents[own] != 1) result += at * view.strides[own];
+  }
+  return result;
+}
+
 ops::Support support_floats(const ops::OpDesc& desc, std::initializer_list<size_t> float_inputs,
                             std::initializer_list<size_t> float_outputs) {
   for (size_t index : float_inputs) {

@@ -37,6 +37,10 @@ class Rows {
   TensorView view_;
 };
 
+// Where `view` holds the element of the output at flat index `index`: axes are aligned at the last
+// one, and an axis of size 1 or a missing one repeats.
+int64_t broadcast_offset(const TensorView& view, const Extents& out, int64_t index);
+
 // One element of an i32 vector.
 inline int32_t load_i32(const TensorView& view, int64_t index) {
   return view.as<const int32_t>()[index * view.strides[0]];

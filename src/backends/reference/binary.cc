@@ -16,19 +16,6 @@ BinaryFunction binary_function(std::string_view kind) {
   throw Error(ErrorCode::Unsupported, "unknown kind").at("binary").got(kind);
 }
 
-// Where `view` holds the element of the output at flat index `index`: axes are aligned at the last
-// one, and an axis of size 1 or a missing one repeats.
-int64_t broadcast_offset(const TensorView& view, const Extents& out, int64_t index) {
-  int64_t result = 0;
-  for (int axis = out.rank() - 1; axis >= 0; --axis) {
-    int64_t at = index % out[axis];
-    index /= out[axis];
-    int own = axis - (out.rank() - view.rank());
-    if (own >= 0 && view.extents[own] != 1) result += at * view.strides[own];
-  }
-  return result;
-}
-
 void run(const ops::RunArgs& args) {
   BinaryFunction function = binary_function(ops::attributes_of<ops::Binary>(args).kind);
   const TensorView &a = args.inputs[0], &b = args.inputs[1], &y = args.outputs[0];

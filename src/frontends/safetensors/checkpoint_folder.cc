@@ -16,8 +16,12 @@
 namespace tenon::frontends {
 namespace {
 
-constexpr std::string_view kSingle = "model.safetensors";
-constexpr std::string_view kIndex = "model.safetensors.index.json";
+// What Hugging Face's tools write, the preferred first.
+struct Layout {
+  std::string_view single, index;
+};
+constexpr Layout kLayouts[] = {{"model.safetensors", "model.safetensors.index.json"},
+                               {"pytorch_model.bin", "pytorch_model.bin.index.json"}};
 
 // True for dangling links and special files too: opening them gives the better error.
 bool has_entry(const std::string& path) {
@@ -25,34 +29,34 @@ bool has_entry(const std::string& path) {
   return ::lstat(path.c_str(), &status) == 0;
 }
 
-bool is_torch_name(std::string_view name) {
-  for (std::string_view end : {".bin", ".pth", ".pt", ".bin.index.json"}) {
+bool is_weights_name(std::string_view name) {
+  for (std::string_view end : {".safetensors", ".bin", ".pth", ".pt"}) {
     if (name.ends_with(end)) return true;
   }
   return false;
 }
 
-Error torch_error(const std::string& path) {
-  return Error(ErrorCode::Unsupported, "PyTorch pickle weights (.bin, .pth) are not read yet")
-      .at(path)
-      .accepted("safetensors")
-      .fix("convert with save_pretrained(folder, safe_serialization=True)");
-}
-
-// Says what the folder holds instead of what was looked for.
-[[noreturn]] void refuse_folder(const std::string& folder) {
-  std::error_code ignored;
-  std::vector<std::string> others;
-  for (const auto& entry : std::filesystem::directory_iterator(folder, ignored)) {
+// The one file of weights in a folder of another layout; says what the folder holds where there is
+// not exactly one.
+std::string only_weights_file(const std::string& folder) {
+  std::error_code failed;
+  std::vector<std::string> found;
+  for (const auto& entry : std::filesystem::directory_iterator(folder, failed)) {
     std::string name = entry.path().filename();
-    if (is_torch_name(name)) throw torch_error(folder + "/" + name);
-    if (name.ends_with(".safetensors")) others.push_back(name);
+    if (is_weights_name(name)) found.push_back(name);
+  }
+  if (failed) {
+    throw Error(ErrorCode::Io, "cannot list the folder: " + failed.message()).at(folder);
+  }
+  if (found.size() == 1 && !found[0].ends_with(".safetensors")) {
+    return resolve_in_folder(folder, found[0]);
   }
   Error error(ErrorCode::BadInput, "no weights in the folder");
-  error.at(folder).accepted(std::string(kSingle) + " or " + std::string(kIndex));
-  std::sort(others.begin(), others.end());
-  if (others.size() > 4) others.resize(4);
-  if (!others.empty()) error.got(join(others, ", ")).fix("give the path of one .safetensors file");
+  error.at(folder).accepted(
+      "model.safetensors, pytorch_model.bin, or one of them with .index.json and shards");
+  std::sort(found.begin(), found.end());
+  if (found.size() > 4) found.resize(4);
+  if (!found.empty()) error.got(join(found, ", ")).fix("give the path of one file");
   throw error;
 }
 
@@ -92,7 +96,7 @@ ShardTensors read_index(const std::string& path) {
 }
 
 // Throws where the shard lacks a listed tensor; returns a warning where it holds others, else "".
-std::string check_listed(const SafetensorsFile& file, const std::vector<std::string>& listed,
+std::string check_listed(const WeightFile& file, const std::vector<std::string>& listed,
                          const std::string& index_path) {
   for (const std::string& name : listed) {
     if (file.find(name)) continue;
@@ -116,27 +120,31 @@ std::string parent_folder(const std::string& path) {
 
 std::shared_ptr<const CheckpointFolder> CheckpointFolder::open(const std::string& path) {
   std::shared_ptr<CheckpointFolder> opened(new CheckpointFolder());
-  if (is_directory(path)) {
-    std::string index = path + "/" + std::string(kIndex);
-    if (has_entry(path + "/" + std::string(kSingle))) {
-      opened->open_single(resolve_in_folder(path, kSingle));
-    } else if (has_entry(index)) {
-      opened->open_index(path, index);
+  if (!is_directory(path)) {
+    if (path.ends_with(".index.json")) {
+      opened->open_index(parent_folder(path), path);
     } else {
-      refuse_folder(path);
+      opened->open_single(path);
     }
-  } else if (path.ends_with(".index.json")) {
-    opened->open_index(parent_folder(path), path);
-  } else if (is_torch_name(path)) {
-    throw torch_error(path);
-  } else {
-    opened->open_single(path);
+    return opened;
   }
+  for (const Layout& layout : kLayouts) {
+    std::string index = path + "/" + std::string(layout.index);
+    if (has_entry(path + "/" + std::string(layout.single))) {
+      opened->open_single(resolve_in_folder(path, layout.single));
+      return opened;
+    }
+    if (has_entry(index)) {
+      opened->open_index(path, index);
+      return opened;
+    }
+  }
+  opened->open_single(only_weights_file(path));
   return opened;
 }
 
 void CheckpointFolder::open_single(const std::string& path) {
-  add(SafetensorsFile::open(path));
+  add(open_weight_file(path));
   index_names();
 }
 
@@ -151,7 +159,7 @@ void CheckpointFolder::open_index(const std::string& folder, const std::string& 
       throw;
     }
     check_one_link(path);
-    std::shared_ptr<const SafetensorsFile> file = SafetensorsFile::open(path);
+    std::shared_ptr<const WeightFile> file = open_weight_file(path);
     std::string warning = check_listed(*file, tensors, index_path);
     if (!warning.empty()) warnings.push_back(std::move(warning));
     add(std::move(file));
@@ -160,7 +168,7 @@ void CheckpointFolder::open_index(const std::string& folder, const std::string& 
   for (const std::string& warning : warnings) log_warn(warning);
 }
 
-void CheckpointFolder::add(std::shared_ptr<const SafetensorsFile> file) {
+void CheckpointFolder::add(std::shared_ptr<const WeightFile> file) {
   uint32_t number = static_cast<uint32_t>(files_.size());
   weights_.insert(weights_.end(), file->weights().begin(), file->weights().end());
   file_of_.resize(weights_.size(), number);

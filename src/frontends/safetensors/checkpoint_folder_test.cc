@@ -89,16 +89,6 @@ TEST(CheckpointFolder, TheSameNameInTwoShardsIsRefused) {
   EXPECT_EQ(error.got(), "a");
 }
 
-TEST(CheckpointFolder, TorchWeightsAreUnsupportedWithAdvice) {
-  TestFolder folder;
-  folder.write("pytorch_model.bin", "PK");
-  for (const std::string& given : {folder.path(), folder.file("pytorch_model.bin")}) {
-    Error error = error_of(given);
-    EXPECT_EQ(error.code(), ErrorCode::Unsupported);
-    EXPECT_THAT(error.fix(), HasSubstr("safe_serialization"));
-  }
-}
-
 TEST(CheckpointFolder, AFolderWithoutWeightsSaysWhatItHolds) {
   TestFolder folder;
   folder.write("adapter.safetensors", shard({"a"}, 'x'));

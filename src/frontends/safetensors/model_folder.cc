@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "frontends/torch_pickle/meta_checkpoint.h"
 
 namespace tenon::frontends {
 namespace {
@@ -30,6 +31,10 @@ ModelFolder read_model_folder(const std::string& path) {
   }
   if (!is_directory(model.path) || (model.path != path && !file_exists(path))) {
     throw Error(ErrorCode::BadInput, "no such model folder or file").at(path);
+  }
+  if (is_meta_folder(model.path)) {
+    model.config = read_meta_config(model.path, model.notes);
+    return model;
   }
   model.config = read_object(resolve_in_folder(model.path, "config.json"));
   std::string generation = resolve_in_folder(model.path, "generation_config.json");

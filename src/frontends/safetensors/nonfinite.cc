@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "base/thread_pool.h"
+#include "tensor/recipe.h"
 
 namespace tenon::frontends {
 namespace {
@@ -72,7 +73,14 @@ std::vector<NonFiniteWeight> find_nonfinite(const WeightSource& source) {
   for (const WeightInfo& info : source.weights()) {
     std::optional<FloatLayout> layout = layout_of(info.dtype);
     if (!layout) continue;
-    TensorView view = source.view(info.name);
+    // Weights that are strided, or made by a recipe, are counted in a copy.
+    const Recipe* derived = source.recipe_of(info.name);
+    TensorView view = derived ? TensorView() : source.view(info.name);
+    Tensor copy;
+    if (!view.defined() || !view.is_contiguous()) {
+      copy = (derived ? *derived : Recipe::source(info)).evaluate(source);
+      view = copy.view();
+    }
     Counts all;
     std::mutex mutex;
     process_thread_pool().parallel_for(view.count(), 1 << 20, [&](int64_t begin, int64_t end) {

@@ -40,8 +40,13 @@ int64_t read_header_length(std::span<const std::byte> file) {
 }  // namespace
 
 std::shared_ptr<const SafetensorsFile> SafetensorsFile::open(const std::string& path) {
+  return open(MappedFile::open(path));
+}
+
+std::shared_ptr<const SafetensorsFile> SafetensorsFile::open(
+    std::shared_ptr<const MappedFile> mapped) {
   std::shared_ptr<SafetensorsFile> opened(new SafetensorsFile());
-  opened->file_ = MappedFile::open(path);
+  opened->file_ = std::move(mapped);
   std::span<const std::byte> file = opened->file_->bytes();
   try {
     int64_t length = read_header_length(file);
@@ -57,7 +62,7 @@ std::shared_ptr<const SafetensorsFile> SafetensorsFile::open(const std::string& 
   } catch (Error& error) {
     // A header that was cut while it was read fails in odd ways; the cause is the better message.
     opened->file_->verify_unchanged();
-    error.within(path);
+    error.within(opened->path());
     throw;
   }
   opened->file_->verify_unchanged();

@@ -8,8 +8,7 @@
 #include <vector>
 
 #include "base/file.h"
-#include "base/hash.h"
-#include "tensor/weight_source.h"
+#include "frontends/weight_file.h"
 
 namespace tenon::frontends {
 
@@ -25,10 +24,11 @@ struct SafetensorsEntry {
 //
 // Shapes of rank 9 to 16 are accepted where dropping axes of size 1 (the first ones, as many as
 // needed) makes the rank 8; other shapes of that rank are Unsupported.
-class SafetensorsFile : public WeightSource {
+class SafetensorsFile : public WeightFile {
  public:
   // Throws ErrorCode::BadInput or Unsupported, naming the file and the tensor or byte.
   static std::shared_ptr<const SafetensorsFile> open(const std::string& path);
+  static std::shared_ptr<const SafetensorsFile> open(std::shared_ptr<const MappedFile> file);
 
   // In the order of their bytes in the file.
   const std::vector<WeightInfo>& weights() const override { return weights_; }
@@ -37,10 +37,9 @@ class SafetensorsFile : public WeightSource {
   TensorView view(std::string_view name) const override;
   void verify_unchanged() const override { file_->verify_unchanged(); }
 
-  const std::string& path() const { return file_->path(); }
-  int64_t bytes() const { return static_cast<int64_t>(file_->bytes().size()); }
-  // Digest of the header: names, types, shapes and ranges, not the weights.
-  const Digest& header_digest() const { return header_digest_; }
+  const std::string& path() const override { return file_->path(); }
+  int64_t bytes() const override { return static_cast<int64_t>(file_->bytes().size()); }
+  const Digest& header_digest() const override { return header_digest_; }
 
  private:
   SafetensorsFile() = default;

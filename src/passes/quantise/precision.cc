@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <functional>
 #include <map>
 #include <optional>
 
@@ -81,32 +82,118 @@ class Flow {
   std::vector<bool> rounded_, given_out_;
 };
 
-// The type for a node's first output, for ops that have a choice.
-std::optional<DType> wanted_type(const ir::Graph& graph, const ir::Node& node, const Flow& flow,
-                                 DType precision) {
-  bool chooses =
-      is_any(node, {ops::Linear::kName, ops::RmsNorm::kName, ops::LayerNorm::kName, ops::Glu::kName,
-                    ops::Unary::kName, ops::Binary::kName, ops::Embedding::kName});
-  if (!chooses) return std::nullopt;
-  ir::ValueId y = node.outputs[0];
-  if (graph.is_output(y)) return graph.value(y).type.dtype;  // the caller's interface
-  if (node.op == ops::Embedding::kName) return DType::F32;
-  if (node.op == ops::Binary::kName && !scales(node)) return DType::F32;
-  if (node.op == ops::Linear::kName && node.inputs[3] != ir::kNone) return DType::F32;
-  return flow.may_round(y) ? precision : DType::F32;
+// Types by name. Of several names of one value the widest counts: a value that fusion removed
+// speaks for the one that carries its name.
+class NamedTypes {
+ public:
+  NamedTypes(const ir::Graph& graph, const PassOptions& options)
+      : graph_(graph), options_(options) {}
+
+  std::optional<DType> of(ir::ValueId id) const {
+    std::optional<DType> widest;
+    for (const std::string& name : graph_.value(id).names) {
+      auto found = options_.types.find(name);
+      if (found != options_.types.end() && (!widest || wider(found->second, *widest))) {
+        widest = found->second;
+      }
+    }
+    return widest;
+  }
+  // The type a linear multiplies in.
+  DType product(const ir::Node& linear) const {
+    if (std::optional<DType> listed = of(linear.inputs[1])) return *listed;
+    return of(linear.inputs[0]).value_or(options_.precision);
+  }
+  DType cache(ir::ValueId state) const { return of(state).value_or(options_.precision); }
+
+ private:
+  // By range: a value is listed because the narrower ones do not hold it.
+  static bool wider(DType a, DType b) {
+    auto rank = [](DType dtype) { return dtype == DType::F32 ? 2 : dtype == DType::BF16 ? 1 : 0; };
+    return rank(a) > rank(b);
+  }
+  const ir::Graph& graph_;
+  const PassOptions& options_;
+};
+
+bool has_cache(const ir::Node& node) {
+  return is_any(node, {ops::KvAppend::kName, ops::RopeKvAppend::kName, ops::PagedAttention::kName});
 }
+
+// The type for a node's first output, for ops that have a choice.
+class WantedTypes {
+ public:
+  WantedTypes(const ir::Graph& graph, const PassOptions& options)
+      : graph_(graph), options_(options), types_(graph, options), flow_(graph) {}
+
+  std::optional<DType> of(const ir::Node& node) const {
+    bool chooses =
+        is_any(node, {ops::Linear::kName, ops::RmsNorm::kName, ops::LayerNorm::kName,
+                      ops::Glu::kName, ops::Unary::kName, ops::Binary::kName, ops::Embedding::kName,
+                      ops::RopeKvAppend::kName, ops::PagedAttention::kName});
+    if (!chooses) return std::nullopt;
+    ir::ValueId y = node.outputs[0];
+    if (graph_.is_output(y)) return graph_.value(y).type.dtype;  // the caller's interface
+    if (node.op == ops::Embedding::kName) return DType::F32;
+    if (node.op == ops::Binary::kName && !scales(node)) return DType::F32;
+    if (node.op == ops::Linear::kName && node.inputs[3] != ir::kNone) return DType::F32;
+    if (!flow_.may_round(y)) return DType::F32;
+    // Attention multiplies q with the cache.
+    if (node.op == ops::RopeKvAppend::kName) return types_.cache(node.inputs.back());
+    std::vector<DType> demands;
+    add_demands(y, demands);
+    if (!demands.empty()) {
+      bool same = std::adjacent_find(demands.begin(), demands.end(), std::not_equal_to<>()) ==
+                  demands.end();
+      return same ? demands[0] : DType::F32;
+    }
+    if (node.op == ops::Linear::kName) return of_product(node);
+    return types_.of(y).value_or(options_.precision);
+  }
+
+ private:
+  // The types in which products read a value.
+  void add_demands(ir::ValueId id, std::vector<DType>& demands) const {
+    for (ir::NodeId user : graph_.users(id)) {
+      const ir::Node& node = graph_.node(user);
+      if (node.op == ops::Linear::kName && node.inputs[0] == id) {
+        demands.push_back(types_.product(node));
+      } else if (is_any(node, {ops::GatherRows::kName, ops::Slice::kName})) {
+        add_demands(node.outputs[0], demands);
+      }
+    }
+  }
+
+  // A product that no other product reads is written in the type it was multiplied in: no kernel
+  // makes f16 of bf16. What a cache takes is rounded there, so a bf16 product is kept f32 until
+  // then: q and k rounded before and after their rotation were most of the error of attention.
+  DType of_product(const ir::Node& node) const {
+    const std::vector<ir::NodeId>& users = graph_.users(node.outputs[0]);
+    bool to_cache = std::all_of(users.begin(), users.end(), [&](ir::NodeId user) {
+      return graph_.node(user).op == ops::RopeKvAppend::kName;
+    });
+    DType product = types_.product(node);
+    if (to_cache && product == DType::BF16) return DType::F32;
+    return types_.of(node.outputs[0]).value_or(product) == product ? product : DType::F32;
+  }
+
+  const ir::Graph& graph_;
+  const PassOptions& options_;
+  NamedTypes types_;
+  Flow flow_;
+};
 
 class Rounding {
  public:
-  Rounding(ir::Graph& graph, DType precision) : graph_(graph), precision_(precision) {}
+  Rounding(ir::Graph& graph, const PassOptions& options)
+      : graph_(graph), precision_(options.precision), types_(graph, options), options_(options) {}
 
   size_t run() {
     std::vector<std::optional<DType>> wanted;
     {
-      Flow flow(graph_);
-      for (const ir::Node& node : graph_.nodes()) {
-        wanted.push_back(wanted_type(graph_, node, flow, precision_));
-      }
+      const ir::Graph& before = graph_;
+      WantedTypes types(before, options_);
+      for (const ir::Node& node : before.nodes()) wanted.push_back(types.of(node));
     }
     size_t inserted = 0;
     for (size_t i = 0; i < wanted.size(); ++i) {
@@ -126,13 +213,11 @@ class Rounding {
  private:
   void round_states(ir::NodeId id) {
     const ir::Node& node = node_at(id);
-    if (!is_any(node,
-                {ops::KvAppend::kName, ops::RopeKvAppend::kName, ops::PagedAttention::kName})) {
-      return;
-    }
+    if (!has_cache(node)) return;
+    DType wanted = types_.cache(node.inputs.back());
     ValueType& cache = graph_.value(node.inputs.back()).type;
-    if (cache.quant || cache.dtype == precision_) return;
-    cache.dtype = precision_;
+    if (cache.quant || cache.dtype == wanted) return;
+    cache.dtype = wanted;
     ++changes_;
   }
 
@@ -140,13 +225,14 @@ class Rounding {
   // small and stay f32, so that kernels meet one type of them.
   void round_constants(ir::NodeId id) {
     bool has_weight = is_any(node_at(id), {ops::Linear::kName, ops::Embedding::kName});
+    DType product = node_at(id).op == ops::Linear::kName ? types_.product(node_at(id)) : precision_;
     for (size_t port = 0; port < node_at(id).inputs.size(); ++port) {
       ir::ValueId input = node_at(id).inputs[port];
       if (input == ir::kNone) continue;
       const ir::Value& value = graph_.value(input);
       bool plain = value.kind == ir::ValueKind::Constant && !value.type.quant;
       if (!plain || !is_float(value.type.dtype)) continue;
-      DType wanted = has_weight && port == 1 ? precision_ : DType::F32;
+      DType wanted = has_weight && port == 1 ? product : DType::F32;
       if (value.type.dtype == wanted) continue;
       graph_.node(id).inputs[port] = rounded_constant(input, wanted);
     }
@@ -170,9 +256,11 @@ class Rounding {
     if (node.op != ops::Linear::kName) return false;
     ir::ValueId x = node.inputs[0];
     DType dtype = graph_.value(node.inputs[1]).type.dtype;
-    if (dtype_bits(dtype) != 16 || !is_float(dtype) || graph_.value(x).type.dtype == dtype) {
-      return false;
-    }
+    DType given = graph_.value(x).type.dtype;
+    bool rounds = dtype_bits(dtype) == 16 && is_float(dtype);
+    // Among 16-bit types every step must say f32 aloud; in an f32 plan x is f32 already.
+    bool widens = dtype == DType::F32 && dtype_bits(given) == 16 && precision_ != DType::F32;
+    if (given == dtype || (!rounds && !widens)) return false;
     auto [entry, added] = casts_.try_emplace({x, dtype}, ir::kNone);
     if (added) {
       ops::Cast cast{std::string(dtype_name(dtype))};
@@ -200,6 +288,8 @@ class Rounding {
 
   ir::Graph& graph_;
   DType precision_;
+  NamedTypes types_;
+  const PassOptions& options_;
   std::map<std::pair<ir::ValueId, DType>, ir::ValueId> constants_, casts_;
   size_t changes_ = 0;
 };
@@ -211,7 +301,7 @@ class Rounding {
 // their errors add up and they cost little. With f32, constants the checkpoint holds in 16 bits are
 // widened.
 size_t precision(ir::Graph& graph, const PassOptions& options) {
-  return Rounding(graph, options.precision).run();
+  return Rounding(graph, options).run();
 }
 
 }  // namespace tenon::passes

@@ -1,6 +1,9 @@
 #include "pipelines/llm/block_allocator.h"
 
+#include <algorithm>
+
 #include "base/checked.h"
+#include "base/error.h"
 
 namespace tenon::llm {
 
@@ -11,6 +14,22 @@ Blocks::~Blocks() {
 void Blocks::swap(Blocks& other) noexcept {
   std::swap(allocator_, other.allocator_);
   ids_.swap(other.ids_);
+}
+
+void Blocks::keep_first(int64_t count) {
+  auto first = ids_.begin() + std::min<std::ptrdiff_t>(count, std::ssize(ids_));
+  if (allocator_) allocator_->free_.insert(first, ids_.end());
+  ids_.erase(first, ids_.end());
+}
+
+void Blocks::append(Blocks more) {
+  if (!allocator_) {
+    swap(more);
+    return;
+  }
+  TENON_CHECK(more.ids_.empty() || more.allocator_ == allocator_);
+  ids_.insert(ids_.end(), more.ids_.begin(), more.ids_.end());
+  more.ids_.clear();
 }
 
 BlockAllocator::BlockAllocator(int64_t blocks, int64_t block_size)

@@ -22,6 +22,10 @@ class Blocks {
   ~Blocks();
 
   std::span<const int32_t> ids() const { return ids_; }
+  // Gives back all behind the first `count`.
+  void keep_first(int64_t count);
+  // Takes over blocks of the same allocator, behind its own.
+  void append(Blocks more);
 
  private:
   friend class BlockAllocator;

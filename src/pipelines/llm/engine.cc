@@ -84,7 +84,10 @@ void Engine::forced_logits(const std::vector<Segment>& segments, const LogitsCal
   State& state = *state_;
   Prompt prompt = make_prompt(segments, state.model.vocabulary, state.model.hidden);
   auto count = static_cast<int64_t>(prompt.tokens.size());
-  int64_t need = state.allocator.blocks_for(count), have = state.allocator.free_blocks();
+  int64_t need = state.allocator.blocks_for(count);
+  while (need > state.allocator.free_blocks() && state.prefixes.evict()) {
+  }
+  int64_t have = state.allocator.free_blocks();
   if (count > state.options.max_seq_len || need > have) {
     throw Error(ErrorCode::Usage, "the text does not fit")
         .got(std::to_string(count) + " tokens, " + std::to_string(need) + " cache blocks")

@@ -24,6 +24,9 @@ struct EngineOptions {
   int64_t cache_blocks = 0;      // this many blocks; both 0: max_batch_size full sequences
   int64_t block_size = 16;       // positions of a cache block; 0: one block a sequence
   int64_t max_num_tokens = 512;  // of all sequences in one step
+  // Ended sequences whose cache is kept for a request that begins as they did, while nobody else
+  // needs the blocks. 0: none.
+  int64_t kept_prefixes = 0;
 };
 
 struct EngineStats {

@@ -65,6 +65,7 @@ EngineOptions resolve_options(EngineOptions options, const ModelInfo& model,
   check_range(problems, "cache_bytes", options.cache_bytes, 0, INT64_MAX);
   check_range(problems, "cache_blocks", options.cache_blocks, 0, INT32_MAX);
   check_range(problems, "max_num_tokens", options.max_num_tokens, 1, kLimits.positions);
+  check_range(problems, "kept_prefixes", options.kept_prefixes, 0, INT32_MAX);
   if (options.cache_bytes > 0 && options.cache_blocks > 0) {
     problems.add(Error(ErrorCode::Usage, "give cache_bytes or cache_blocks, not both"));
   }

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "pipelines/llm/engine_options.h"
+#include "runtime/nonfinite.h"
 
 namespace tenon::llm {
 namespace {
@@ -25,21 +26,6 @@ bool contains(const std::vector<int32_t>& ids, int32_t id) {
   return std::find(ids.begin(), ids.end(), id) != ids.end();
 }
 
-// The sample stage makes the log probability NaN where a logit was NaN. Such a token says nothing:
-// its request is given up, so that the others can go on.
-void check_numbers(const std::vector<Sequence*>& drawing, std::span<const Drawn> drawn) {
-  Problems problems;
-  for (size_t i = 0; i < drawing.size(); ++i) {
-    if (!std::isnan(drawn[i].logprob)) continue;
-    drawing[i]->cancelled = true;
-    problems.add(Error(ErrorCode::DeviceFault, "the model's logits are not numbers")
-                     .at("request " + std::to_string(drawing[i]->id))
-                     .at("new token " + std::to_string(drawing[i]->drawn()))
-                     .fix("run on --device cpu to compare, or build the plan with --dtype f32"));
-  }
-  problems.throw_if_any();
-}
-
 }  // namespace
 
 Engine::State::State(std::unique_ptr<runtime::Session> session_, const EngineOptions& options_)
@@ -50,15 +36,19 @@ Engine::State::State(std::unique_ptr<runtime::Session> session_, const EngineOpt
       defaults(SamplingParams::from_generation(session->plan().generation)),
       tokenizer(make_tokenizer(session->plan())),
       allocator(options.cache_blocks, options.block_size),
-      scheduler(allocator, {.max_batch_size = options.max_batch_size,
-                            .max_seq_len = options.max_seq_len,
-                            .max_num_tokens = options.max_num_tokens}),
+      prefixes(allocator, options.kept_prefixes),
+      scheduler(allocator,
+                {.max_batch_size = options.max_batch_size,
+                 .max_seq_len = options.max_seq_len,
+                 .max_num_tokens = options.max_num_tokens},
+                &prefixes),
       inputs(model.hidden, max_blocks(options)) {
   if (session->has_stage("sample")) sampler.emplace(session->stage("sample"));
   auto unfollowed = unfollowed_generation_fields(session->plan().generation);
   if (!unfollowed.empty()) log_warn("not followed: generation " + join(unfollowed, ", "));
-  decoder.allocate_states(
-      {{"cache_blocks", options.cache_blocks}, {"block_size", options.block_size}});
+  SymbolValues cache = {{"cache_blocks", options.cache_blocks}, {"block_size", options.block_size}};
+  session->check_memory(decoder.state_bytes(cache));
+  decoder.allocate_states(cache);
 }
 
 std::unique_ptr<Sequence> Engine::State::make_sequence(Request request, UpdateCallback callback) {
@@ -120,6 +110,30 @@ void Engine::State::observe(const TensorView& logits, const std::vector<Sequence
     observer(sequence->id, {row, static_cast<size_t>(model.vocabulary)});
     row += model.vocabulary;
   }
+}
+
+// The token's log probability is a sum over all logits, so it counts them for us in every step, on
+// every device: NaN where a logit is NaN or +infinite. Such a token says nothing: its request is
+// given up, so that the others can go on, and the step is run again to see where it began.
+void Engine::State::check_numbers(const std::vector<Sequence*>& drawing,
+                                  std::span<const Drawn> drawn) {
+  std::vector<size_t> bad;
+  for (size_t i = 0; i < drawing.size(); ++i) {
+    if (!std::isfinite(drawn[i].logprob)) bad.push_back(i);
+  }
+  if (bad.empty()) return;
+  Problems problems;
+  auto first = runtime::find_first_nonfinite(decoder, inputs.views());
+  std::string began = first ? first->description : "nothing is found when the step runs again";
+  for (size_t i : bad) {
+    drawing[i]->cancelled = true;
+    Error error(ErrorCode::DeviceFault, "the model's logits are not numbers");
+    error.at("request " + std::to_string(drawing[i]->id));
+    error.at("new token " + std::to_string(drawing[i]->drawn())).got("first in " + began);
+    error.fix("run on --device cpu to compare, or build the plan with --dtype f32");
+    problems.add(std::move(error));
+  }
+  problems.throw_if_any();
 }
 
 std::span<const Drawn> Engine::State::draw(const TensorView& logits,
@@ -208,6 +222,11 @@ void Engine::State::deliver(std::vector<PendingUpdate> updates) {
                        .token = update.token,
                        .text = update.text,
                        .result = sequence.ended ? &sequence.result : nullptr});
+  }
+  for (const auto& sequence : ended) {
+    std::span<const int32_t> all(sequence->tokens);
+    prefixes.keep(all.first(static_cast<size_t>(sequence->computed)),
+                  std::move(sequence->blocks));
   }
 }
 

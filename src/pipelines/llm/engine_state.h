@@ -32,6 +32,7 @@ struct Engine::State {
   std::shared_ptr<const text::Tokenizer> tokenizer;
   std::optional<Sampler> sampler;  // none where the plan has no sample stage
   BlockAllocator allocator;
+  PrefixCache prefixes;
   Scheduler scheduler;
   StepInputs inputs;
   LogitsObserver observer;
@@ -52,6 +53,7 @@ struct Engine::State {
   std::vector<Sequence*> fill_inputs(const std::vector<Slice>& slices);
   void observe(const TensorView& logits, const std::vector<Sequence*>& drawing);
   std::span<const Drawn> draw(const TensorView& logits, const std::vector<Sequence*>& drawing);
+  void check_numbers(const std::vector<Sequence*>& drawing, std::span<const Drawn> drawn);
   PendingUpdate accept(Sequence& sequence, const Drawn& drawn) const;
   void end(Sequence& sequence, FinishReason reason, std::string& text) const;
 };

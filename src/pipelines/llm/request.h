@@ -86,6 +86,7 @@ struct Result {
   std::string text;             // without stop id and stop string; empty without a tokenizer
   FinishReason finish_reason = FinishReason::Length;
   int64_t prompt_tokens = 0;
+  int64_t reused_tokens = 0;  // of the prompt: keys and values were in the cache already
   Timings timings;
 };
 

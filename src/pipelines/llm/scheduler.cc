@@ -64,12 +64,24 @@ Sequence* Scheduler::find(RequestId id) {
   return found;
 }
 
+bool Scheduler::give_blocks(Sequence& sequence) {
+  int64_t need = allocator_.blocks_for(sequence.most_positions());
+  if (need > allocator_.free_blocks() + (prefixes_ ? prefixes_->blocks() : 0)) return false;
+  PrefixCache::Reuse reuse;
+  if (prefixes_) reuse = prefixes_->take(sequence.tokens);
+  reuse.blocks.keep_first(need);
+  auto have = static_cast<int64_t>(reuse.blocks.ids().size());
+  while (need - have > allocator_.free_blocks()) TENON_CHECK(prefixes_ && prefixes_->evict());
+  reuse.blocks.append(allocator_.make_blocks(need - have));
+  sequence.blocks = std::move(reuse.blocks);
+  sequence.computed = sequence.result.reused_tokens = reuse.positions;
+  return true;
+}
+
 void Scheduler::admit() {
   while (!waiting_.empty() && running() < limits_.max_batch_size) {
     Sequence& next = *waiting_.front();
-    int64_t need = allocator_.blocks_for(next.most_positions());
-    if (need > allocator_.free_blocks()) return;
-    next.blocks = allocator_.make_blocks(need);
+    if (!give_blocks(next)) return;
     next.started = Clock::now();
     running_.push_back(std::move(waiting_.front()));
     waiting_.pop_front();

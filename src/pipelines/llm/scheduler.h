@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "pipelines/llm/block_allocator.h"
+#include "pipelines/llm/prefix_cache.h"
 #include "pipelines/llm/sequence.h"
 
 namespace tenon::llm {
@@ -29,8 +30,10 @@ struct SchedulerLimits {
 // lack of memory, and what it computes does not depend on its neighbours.
 class Scheduler {
  public:
-  Scheduler(BlockAllocator& allocator, const SchedulerLimits& limits)
-      : allocator_(allocator), limits_(limits) {}
+  // `prefixes` may be null; both must outlive this.
+  Scheduler(BlockAllocator& allocator, const SchedulerLimits& limits,
+            PrefixCache* prefixes = nullptr)
+      : allocator_(allocator), limits_(limits), prefixes_(prefixes) {}
 
   // Throws ErrorCode::Usage with need and have where such a request can never run.
   // Returns the number of tokens it may reach; max_new_tokens 0 means what fits.
@@ -54,8 +57,12 @@ class Scheduler {
 
  private:
   void admit();
+  // Blocks for all positions that the sequence can reach, with what is cached of its prompt; false
+  // where they are not free.
+  bool give_blocks(Sequence& sequence);
   BlockAllocator& allocator_;
   SchedulerLimits limits_;
+  PrefixCache* prefixes_;
   std::deque<std::unique_ptr<Sequence>> waiting_;
   std::vector<std::unique_ptr<Sequence>> running_;
 };

@@ -34,8 +34,8 @@ __device__ __forceinline__ float apply(BinaryKind kind, float a, float b) {
 template <class T, int V>
 __global__ void binary_kernel(Matrix<T> a, Matrix<T> b, Matrix<T> y, int64_t rows, int64_t units,
                               BinaryKind kind) {
-  device::wait_for_previous();
   device::let_next_start();
+  device::wait_for_previous();
   struct Row {
     int64_t a, b, y;
   };

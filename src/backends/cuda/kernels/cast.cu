@@ -15,8 +15,8 @@ constexpr int kVector = 8;
 
 template <class X, class Y, int V>
 __global__ void cast_kernel(Matrix<X> x, Matrix<Y> y, int64_t rows, int64_t units) {
-  device::wait_for_previous();
   device::let_next_start();
+  device::wait_for_previous();
   struct Row {
     int64_t x, y;
   };

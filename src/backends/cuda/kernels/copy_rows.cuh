@@ -17,8 +17,8 @@ namespace device {
 template <class Unit, class Pick>
 __global__ void copy_rows_kernel(const Unit* x, RowLayout x_layout, int64_t x_rows, Unit* y,
                                  RowLayout y_layout, int64_t rows, int64_t units, Pick pick) {
-  wait_for_previous();
   let_next_start();
+  wait_for_previous();
   struct Row {
     int64_t x, y;
   };

@@ -19,8 +19,8 @@ template <class T, class Y, int V>
 __global__ void embedding_kernel(const int32_t* ids, int64_t ids_step, Matrix<T> table,
                                  int64_t table_rows, Matrix<Any> embeds, int64_t embed_rows,
                                  Matrix<Y> y, int64_t rows, int64_t units) {
-  device::wait_for_previous();
   device::let_next_start();
+  device::wait_for_previous();
   struct Row {
     int64_t id, from, y;
   };

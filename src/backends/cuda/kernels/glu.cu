@@ -16,8 +16,8 @@ constexpr int kVector = 8;
 
 template <class X, class Y, int V>
 __global__ void glu_kernel(Matrix<X> x, Matrix<Y> y, int64_t rows, int64_t units, UnaryKind kind) {
-  device::wait_for_previous();
   device::let_next_start();
+  device::wait_for_previous();
   struct Row {
     int64_t x, y;
   };

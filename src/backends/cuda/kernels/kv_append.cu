@@ -21,8 +21,8 @@ struct KvAppendParams {
 
 template <class T, class C, int V>
 __global__ void kv_append_kernel(KvAppendParams<T, C, V> p) {
-  device::wait_for_previous();
   device::let_next_start();
+  device::wait_for_previous();
   int64_t token = blockIdx.x;
   device::CachePlace place = device::find_place(p.cache, token);
   if (place.k < 0) return;

@@ -34,7 +34,10 @@ LinearCall linear_call(const ops::RunArgs& args) {
   TensorView bias = input_or_none(args, 2), residual = input_or_none(args, 3);
   if (bias.defined()) call.bias = bias.data, call.bias_dtype = bias.dtype;
   if (residual.defined()) call.residual = matrix_of(residual, "residual");
-  call.activation = static_cast<const PreparedLinear*>(args.prepared)->activation;
+  const auto& prepared = *static_cast<const PreparedLinear*>(args.prepared);
+  call.activation = prepared.activation;
+  call.variant = prepared.variant;
+  call.bucket_rows = prepared.bucket_rows;
   call.m = static_cast<int>(args.outputs[0].rows());
   call.n = static_cast<int>(args.inputs[1].extents[0]);
   call.k = static_cast<int>(args.inputs[1].extents[1]);

@@ -3,6 +3,7 @@
 #include <cuda_runtime_api.h>
 
 #include <memory>
+#include <string>
 #include <string_view>
 
 #include "ops/implementation.h"
@@ -33,10 +34,14 @@ struct LinearCall {
   int m = 0, n = 0, k = 0;
   cudaStream_t stream = nullptr;
   std::span<std::byte> workspace;
+  std::string_view variant;  // of the implementation, where a tactic names one
+  int bucket_rows = 0;       // the most rows x has in calls of this binding
 };
 
 struct PreparedLinear {
   int activation = kNoActivation;
+  std::string variant;
+  int bucket_rows = 0;
 };
 std::shared_ptr<const void> prepare_linear(const ops::OpDesc& desc);
 
@@ -60,10 +65,9 @@ bool has_cublaslt();
 
 // How linear_gemv.cu divides the work; the benchmark tries others.
 struct GemvShape {
-  int warps = 8;             // that share the columns of a row
-  int slots = 4;             // chunks of 2 KB a warp holds; one fewer are under way
-  int blocks_of_sm = 3;      // at most so many run on a multiprocessor
-  bool whole_lines = false;  // copies of the weight take whole lines; not measured yet
+  int columns = 1024;    // of a stage of the ring: 512, 1024 or 2048
+  int stages = 5;        // at most; fewer where x leaves no room
+  int blocks_of_sm = 1;  // at most so many run on a multiprocessor
 };
 // Whether these addresses can go through the GEMV; m is at most kGemvRows.
 inline constexpr int kGemvRows = 16;

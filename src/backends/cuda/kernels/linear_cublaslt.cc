@@ -2,6 +2,7 @@
 #include <array>
 #include <map>
 #include <mutex>
+#include <vector>
 
 #include "backends/cuda/cublaslt.h"
 #include "backends/cuda/cuda_error.h"
@@ -48,8 +49,10 @@ struct Product {
   const void* bias = nullptr;
   bool adds_c = false;
   int m = 0, n = 0, k = 0;
+  int proposal = 0;     // of the library: 0 is its first
+  int bucket_rows = 0;  // for which proposals other than the first are asked
 
-  using Key = std::array<int64_t, 16>;
+  using Key = std::array<int64_t, 18>;
   Key key(int device) const {
     return {device,
             m,
@@ -66,7 +69,9 @@ struct Product {
             static_cast<int64_t>(x.dtype),
             static_cast<int64_t>(d.dtype),
             adds_c,
-            bias != nullptr};
+            bias != nullptr,
+            proposal,
+            proposal > 0 ? bucket_rows : 0};
   }
 };
 
@@ -79,7 +84,8 @@ struct Choice {
 };
 
 // Handles and choices of this process. The choice is the library's first proposal: it depends on
-// sizes, types and alignment alone, so the same call gives the same bits every time.
+// sizes, types and alignment alone, so the same call gives the same bits every time. A tactic may
+// name a later proposal: the one for the largest call of the bucket, where it does this call too.
 class Library {
  public:
   explicit Library(const CublasLt& lt) : lt_(lt) {}
@@ -135,6 +141,29 @@ class Library {
     choice.c = make_layout(p.c, p.n, p.m);
     choice.d = make_layout(p.d, p.n, p.m);
 
+    std::vector<cublasLtMatmulHeuristicResult_t> proposals = propose(choice, p, p.m, handle);
+    choice.found = !proposals.empty();
+    if (choice.found) choice.algorithm = proposals[0].algo;
+    if (p.proposal > 0) choose_proposal(choice, p, handle);
+  }
+
+  void choose_proposal(Choice& choice, const Product& p, cublasLtHandle_t handle) {
+    std::vector<cublasLtMatmulHeuristicResult_t> proposals =
+        propose(choice, p, std::max(p.bucket_rows, p.m), handle);
+    auto wanted = static_cast<size_t>(p.proposal);
+    if (!choice.found || wanted >= proposals.size()) return;
+    cublasLtMatmulHeuristicResult_t checked{};
+    cublasStatus_t status =
+        lt_.check_algorithm(handle, choice.desc, choice.weight, choice.x, choice.c, choice.d,
+                            &proposals[wanted].algo, &checked);
+    if (status == CUBLAS_STATUS_SUCCESS && checked.workspaceSize <= kLibraryWorkspace) {
+      choice.algorithm = proposals[wanted].algo;
+    }
+  }
+
+  // The library's algorithms for the product with so many rows of x, fastest first as it thinks.
+  std::vector<cublasLtMatmulHeuristicResult_t> propose(const Choice& choice, const Product& p,
+                                                       int rows, cublasLtHandle_t handle) {
     cublasLtMatmulPreference_t preference = nullptr;
     check_lt(lt_, lt_.preference_create(&preference), "cublasLtMatmulPreferenceCreate");
     auto prefer = [&](cublasLtMatmulPreferenceAttributes_t name, auto value) {
@@ -150,13 +179,22 @@ class Library {
     // Partial sums stay f32 and are added in a fixed order.
     prefer(CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK,
            static_cast<uint32_t>(CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE));
-    cublasLtMatmulHeuristicResult_t result{};
+    cublasLtMatrixLayout_t x = choice.x, c = choice.c, d = choice.d;
+    if (rows != p.m) {
+      x = make_layout(p.x, p.k, rows);
+      c = make_layout(p.c, p.n, rows);
+      d = make_layout(p.d, p.n, rows);
+    }
+    std::vector<cublasLtMatmulHeuristicResult_t> found(p.proposal + 1);
     int count = 0;
-    cublasStatus_t status = lt_.heuristic(handle, choice.desc, choice.weight, choice.x, choice.c,
-                                          choice.d, preference, 1, &result, &count);
+    cublasStatus_t status = lt_.heuristic(handle, choice.desc, choice.weight, x, c, d, preference,
+                                          static_cast<int>(found.size()), found.data(), &count);
     lt_.preference_destroy(preference);
-    choice.found = status == CUBLAS_STATUS_SUCCESS && count > 0;
-    choice.algorithm = result.algo;
+    if (rows != p.m) {
+      for (cublasLtMatrixLayout_t layout : {x, c, d}) lt_.layout_destroy(layout);
+    }
+    found.resize(status == CUBLAS_STATUS_SUCCESS ? count : 0);
+    return found;
   }
 
   const CublasLt& lt_;
@@ -197,6 +235,28 @@ int64_t workspace_bytes(const ops::OpDesc& desc) {
   return kLibraryWorkspace + sums + kAlignment;
 }
 
+// As many as are worth the time of tuning; a proposal that there is not is the first.
+constexpr int kProposals = 8;
+
+// "proposal 3 of 130002": the order of proposals is the library version's.
+std::string variant_name(int proposal, const CublasLt& lt) {
+  return "proposal " + std::to_string(proposal) + " of " + std::to_string(lt.version());
+}
+
+std::vector<std::string> variants(const ops::OpDesc&) {
+  std::string why;
+  std::vector<std::string> names;
+  const CublasLt* lt = cublaslt(why);
+  for (int i = 1; lt && i < kProposals; ++i) names.push_back(variant_name(i, *lt));
+  return names;
+}
+
+int proposal_of(std::string_view variant) {
+  if (variant.empty()) return 0;
+  constexpr std::string_view kPrefix = "proposal ";
+  return variant.size() > kPrefix.size() ? variant[kPrefix.size()] - '0' : 0;
+}
+
 // False where cuBLASLt cannot do it.
 bool run_product(const LinearCall& call, Library& lt) {
   auto address = reinterpret_cast<uintptr_t>(call.workspace.data());
@@ -208,7 +268,9 @@ bool run_product(const LinearCall& call, Library& lt) {
                   .d = call.y,
                   .m = call.m,
                   .n = call.n,
-                  .k = call.k};
+                  .k = call.k,
+                  .proposal = proposal_of(call.variant),
+                  .bucket_rows = call.bucket_rows};
   bool one =
       is_one_product(call.activation != kNoActivation, call.bias ? &call.bias_dtype : nullptr,
                      call.residual.data ? &call.residual.dtype : nullptr, call.y.dtype) &&
@@ -266,6 +328,7 @@ const ops::Implementation kLinearCublasLt = {.name = "linear_cublaslt__any",
                                              .supports = supports,
                                              .prepare = prepare_linear,
                                              .workspace_bytes = workspace_bytes,
-                                             .run = run};
+                                             .run = run,
+                                             .variants = variants};
 
 }  // namespace tenon::cuda

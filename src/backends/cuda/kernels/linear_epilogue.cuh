@@ -24,6 +24,11 @@ __device__ __forceinline__ void store_float(void* data, DType dtype, int64_t ind
   }
 }
 
+// What is added to a sum: known before the sum is.
+struct Addends {
+  float bias = 0.0f, residual = 0.0f;
+};
+
 struct Epilogue {
   void* y;
   const void* bias;
@@ -32,11 +37,23 @@ struct Epilogue {
   DType y_dtype, bias_dtype, residual_dtype;
   int activation;
 
-  __device__ __forceinline__ void finish(int64_t row, int64_t column, float sum) const {
-    if (bias) sum += load_float(bias, bias_dtype, column);
+  __device__ __forceinline__ Addends addends(int64_t row, int64_t column) const {
+    Addends result;
+    if (bias) result.bias = load_float(bias, bias_dtype, column);
+    if (residual) {
+      result.residual = load_float(residual, residual_dtype, row * residual_pitch + column);
+    }
+    return result;
+  }
+  __device__ __forceinline__ void finish(int64_t row, int64_t column, float sum,
+                                         const Addends& added) const {
+    if (bias) sum += added.bias;
     if (activation != kNoActivation) sum = apply(static_cast<UnaryKind>(activation), sum);
-    if (residual) sum += load_float(residual, residual_dtype, row * residual_pitch + column);
+    if (residual) sum += added.residual;
     store_float(y, y_dtype, row * y_pitch + column, sum);
+  }
+  __device__ __forceinline__ void finish(int64_t row, int64_t column, float sum) const {
+    finish(row, column, sum, addends(row, column));
   }
 };
 

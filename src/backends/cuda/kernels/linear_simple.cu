@@ -34,8 +34,8 @@ __global__ void __launch_bounds__(kThreads)
     linear_simple_kernel(Params params, device::Epilogue epilogue) {
   __shared__ float x_tile[kInner][kTile + kPad], weight_tile[kInner][kTile + kPad];
   __shared__ float finished[kTile][kTile];
-  device::wait_for_previous();
   device::let_next_start();
+  device::wait_for_previous();
   int n0 = blockIdx.x * kTile;
   int own_row = threadIdx.x / (kTile / kOwn) * kOwn, own_column = threadIdx.x % (kTile / kOwn);
   for (int m0 = blockIdx.y * kTile; m0 < params.m; m0 += gridDim.y * kTile) {

@@ -43,8 +43,8 @@ __device__ __forceinline__ float row_sum(float value, float* scratch) {
 template <NormKind kind, class T, class Y, int V, int C, bool kWarpARow>
 __global__ void norm_kernel(NormParams<T, Y> p) {
   __shared__ float scratch[kWarp];
-  wait_for_previous();
   let_next_start();
+  wait_for_previous();
   int64_t row = static_cast<int64_t>(blockIdx.x) * blockDim.y + threadIdx.y;
   if (row >= p.rows) return;  // a whole warp: rows of a block are its warps
   int64_t x_row = p.x.layout.offset(row), y_row = p.y.layout.offset(row);
@@ -106,8 +106,8 @@ __global__ void norm_kernel(NormParams<T, Y> p) {
 template <NormKind kind>
 __global__ void norm_any_kernel(NormParams<Any, Any> p) {
   __shared__ float scratch[kWarp];
-  wait_for_previous();
   let_next_start();
+  wait_for_previous();
   int64_t row = blockIdx.x;
   int64_t x_row = p.x.layout.offset(row), y_row = p.y.layout.offset(row);
   int64_t residual_row = p.has_residual ? p.residual.layout.offset(row) : 0;

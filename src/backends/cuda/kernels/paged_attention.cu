@@ -1,6 +1,7 @@
 #include "backends/cuda/kernels/paged_attention.cuh"
 
 #include <bit>
+#include <cstdlib>
 
 #include "backends/cuda/impl_list.h"
 #include "backends/cuda/kernels/device/array.cuh"
@@ -24,14 +25,14 @@ __global__ void __launch_bounds__(kThreads)
   __shared__ float scratch[kThreads / device::kWarp];
   __shared__ int64_t rows[kThreads];
   float *q = shared, *out = shared + p.head_dim, *weights = shared + 2 * p.head_dim;
-  device::wait_for_previous();
   device::let_next_start();
+  device::wait_for_previous();
   int token = blockIdx.x, head = blockIdx.y;
   device::TokenPlace place = device::find_token(p, token);
   if (place.seq < 0) return;
   int kv_head = head / (p.heads / p.kv_heads);
   const Cache* cache = static_cast<const Cache*>(p.cache);
-  device::Array<device::Any> queries{const_cast<void*>(p.q), p.dtype}, results{p.out, p.dtype};
+  device::Array<device::Any> queries{const_cast<void*>(p.q), p.dtype}, results{p.out, p.out_dtype};
   for (int i = threadIdx.x; i < p.head_dim; i += kThreads) {
     q[i] = device::load_one(queries, token * p.q_pitch + head * p.head_dim + i);
     out[i] = 0.0f;
@@ -71,8 +72,33 @@ __global__ void __launch_bounds__(kThreads)
   }
 }
 
+struct Prepared {
+  ops::PagedAttention op;
+  int splits = 0;
+};
+
+constexpr std::string_view kSplits = "splits ";
+
+std::shared_ptr<const void> prepare(const ops::OpDesc& desc) {
+  Prepared prepared{ops::read_attributes<ops::PagedAttention>(*desc.attributes)};
+  if (desc.variant.starts_with(kSplits)) {
+    prepared.splits = std::atoi(desc.variant.c_str() + kSplits.size());
+  }
+  return std::make_shared<const Prepared>(prepared);
+}
+
+// Only decoding is split; a prompt's tiles are as they are.
+std::vector<std::string> variants(const ops::OpDesc& desc) {
+  if (desc.inputs[0].extents[0] > desc.inputs[2].extents[0]) return {};
+  std::vector<std::string> names;
+  for (const char* count : {"1", "2", "4", "8", "16"})
+    names.push_back(std::string(kSplits) + count);
+  return names;
+}
+
 AttentionParams params_of(const ops::RunArgs& args) {
-  const auto& op = ops::attributes_of<ops::PagedAttention>(args);
+  const auto& prepared = *static_cast<const Prepared*>(args.prepared);
+  const ops::PagedAttention& op = prepared.op;
   const TensorView &q = args.inputs[0], &table = args.inputs[3], &cache = args.inputs[4];
   AttentionParams p{};
   p.q = q.data;
@@ -89,6 +115,7 @@ AttentionParams params_of(const ops::RunArgs& args) {
   p.head_stride = cache.strides[2];
   p.row_stride = cache.strides[3];
   p.dtype = q.dtype;
+  p.out_dtype = args.outputs[0].dtype;
   p.tokens = static_cast<int>(q.extents[0]);
   p.seqs = static_cast<int>(args.inputs[2].extents[0]);
   p.heads = static_cast<int>(op.heads);
@@ -102,6 +129,7 @@ AttentionParams params_of(const ops::RunArgs& args) {
   p.scale = static_cast<float>(op.scale);
   p.softcap = static_cast<float>(op.softcap);
   p.most_positions = table.extents[1] * cache.extents[3];
+  p.splits = prepared.splits;
   return p;
 }
 
@@ -125,8 +153,12 @@ void run(const ops::RunArgs& args) {
   if (params.tokens == 0 || params.seqs == 0) return;
   DType cache = args.inputs[4].dtype;
   cudaStream_t stream = stream_of(args);
-  if (params.tokens > params.seqs && fits_flash_attention(params, cache)) {
+  if (params.tokens > params.seqs && fits_wgmma_attention(params, cache)) {
+    run_wgmma_attention(params, stream);
+  } else if (params.tokens > params.seqs && fits_flash_attention(params, cache)) {
     run_flash_attention(params, stream);
+  } else if (fits_decode_attention(params, cache)) {
+    run_decode_attention(params, stream);
   } else if (fits_split_attention(params, cache)) {
     run_split_attention(params, cache, stream);
   } else {
@@ -167,14 +199,15 @@ const ops::Implementation kPagedAttention = {
           if (head_dim > 256) return ops::Support::no("head_dim is above 256");
           return support;
         },
-    .prepare = ops::prepare_attributes<ops::PagedAttention>,
-    .run = run};
+    .prepare = prepare,
+    .run = run,
+    .variants = variants};
 
 const ops::Implementation kPagedAttentionSimple = {
     .name = "paged_attention_simple__any__1x128__sm80",
     .op = ops::PagedAttention::kName,
     .supports = supports,
-    .prepare = ops::prepare_attributes<ops::PagedAttention>,
+    .prepare = prepare,
     .run = run_simple};
 
 }  // namespace tenon::cuda

@@ -12,18 +12,19 @@ namespace tenon::cuda {
 
 struct AttentionParams {
   const void* q;           // [tokens, heads * head_dim]
-  void* out;               // likewise, of q's type
+  void* out;               // likewise
   const int* seq_offsets;  // [seqs + 1]
   const int* kv_lengths;   // [seqs]
   const int* block_table;  // [seqs, max_blocks]
   const void* cache;       // [blocks, 2, kv_heads, block_size, head_dim], rows dense
   int64_t q_pitch, out_pitch, table_pitch;
   int64_t block_stride, part_stride, head_stride, row_stride;
-  DType dtype;  // of q and out
+  DType dtype, out_dtype;  // of q and of out
   int tokens, seqs, heads, kv_heads, head_dim, window, blocks, block_size;
   int block_shift;  // log2 of block_size; -1 where that is no power of two
   float scale, softcap;
   int64_t most_positions;  // a sequence can hold
+  int splits = 0;          // of decoding over blocks, where a tactic says so; 0: by the sizes
 };
 
 namespace device {
@@ -109,9 +110,15 @@ __device__ __forceinline__ int first_visible(const AttentionParams& p, int posit
 // One query a time, positions shared by the threads of a block and by the blocks of a cluster.
 bool fits_split_attention(const AttentionParams& params, DType cache);
 void run_split_attention(const AttentionParams& params, DType cache, cudaStream_t stream);
+// The same on Hopper's copy engine and tensor cores, for a 16-bit cache and heads of 64 and 128.
+bool fits_decode_attention(const AttentionParams& params, DType cache);
+void run_decode_attention(const AttentionParams& params, cudaStream_t stream);
 // Tiles of queries on the tensor cores; q and cache of one 16-bit type.
 bool fits_flash_attention(const AttentionParams& params, DType cache);
 void run_flash_attention(const AttentionParams& params, cudaStream_t stream);
+// Likewise on Hopper by wgmma, for heads of 64 and 128.
+bool fits_wgmma_attention(const AttentionParams& params, DType cache);
+void run_wgmma_attention(const AttentionParams& params, cudaStream_t stream);
 // Correct for everything.
 void run_simple_attention(const AttentionParams& params, DType cache, cudaStream_t stream);
 

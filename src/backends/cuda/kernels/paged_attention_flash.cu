@@ -1,9 +1,9 @@
 #include <algorithm>
 
+#include "backends/cuda/kernels/device/array.cuh"
 #include "backends/cuda/kernels/device/mma.cuh"
-#include "backends/cuda/kernels/device/reduce.cuh"
 #include "backends/cuda/kernels/dispatch.cuh"
-#include "backends/cuda/kernels/paged_attention.cuh"
+#include "backends/cuda/kernels/paged_attention_tiles.cuh"
 #include "backends/cuda/launch.h"
 
 // Prefill, and any mix of prefill and decode: flash attention on the tensor cores by mma.sync. A
@@ -13,7 +13,7 @@
 //
 // Weights enter the second product as two 16-bit numbers, the rounded one and the rest: rounded
 // once they would cost 2^-9, which is more than the f32 this op promises. That is half as much
-// arithmetic again. A kernel by wgmma can take the place of `Tile` behind the same tiling.
+// arithmetic again. paged_attention_wgmma.cu does the same on Hopper for heads of 64 and 128.
 namespace tenon::cuda {
 namespace {
 
@@ -34,47 +34,9 @@ struct Layout {
   static constexpr int64_t kBytes = (kQuery + kStages * 2 * kTile) * 2;
 };
 
-// Which tokens a block has.
-struct Place {
-  int seq = -1;
-  int first_token = 0;     // of the tile, a row of q
-  int tokens = 0;          // of the tile
-  int first_position = 0;  // of first_token
-};
-
-// Tiles of all sequences are numbered in order. Every warp counts for itself, 32 sequences at once.
-__device__ Place find_tile(const AttentionParams& p, int tile, int tile_tokens) {
-  int lane = threadIdx.x % kWarp, before = 0;
-  for (int base = 0; base < p.seqs; base += kWarp) {
-    int seq = base + lane, begin = 0, count = 0;
-    if (seq < p.seqs) {
-      begin = p.seq_offsets[seq];
-      count = p.seq_offsets[seq + 1] - begin;
-    }
-    int tiles = (count + tile_tokens - 1) / tile_tokens, up_to = tiles;
-#pragma unroll
-    for (int step = 1; step < kWarp; step *= 2) {
-      int other = __shfl_up_sync(device::kAllLanes, up_to, step);
-      if (lane >= step) up_to += other;
-    }
-    unsigned behind = __ballot_sync(device::kAllLanes, tile < before + up_to);
-    if (behind != 0) {
-      int owner = __ffs(static_cast<int>(behind)) - 1;
-      int skipped = __shfl_sync(device::kAllLanes, up_to - tiles, owner);
-      begin = __shfl_sync(device::kAllLanes, begin, owner);
-      count = __shfl_sync(device::kAllLanes, count, owner);
-      int first = (tile - before - skipped) * tile_tokens;
-      return {base + owner, begin + first, min(tile_tokens, count - first),
-              p.kv_lengths[base + owner] - count + first};
-    }
-    before += __shfl_sync(device::kAllLanes, up_to, kWarp - 1);
-  }
-  return {};
-}
-
 // Rows of q in shared memory, zero where the block has no token.
 template <class T, int kDim>
-__device__ void load_queries(const AttentionParams& p, const Place& place, int first_head,
+__device__ void load_queries(const AttentionParams& p, const TilePlace& place, int first_head,
                              int group, T* shared) {
   constexpr int kPitch = Layout<kDim>::kPitch, kPieces = kDim / 8;
   bool aligned = reinterpret_cast<uint64_t>(p.q) % 16 == 0 && p.q_pitch % 8 == 0;
@@ -85,14 +47,7 @@ __device__ void load_queries(const AttentionParams& p, const Place& place, int f
     if (token < place.tokens) {
       const T* from = static_cast<const T*>(p.q) + (place.first_token + token) * p.q_pitch +
                       (first_head + head) * kDim + column;
-      if (aligned) {
-        value = *reinterpret_cast<const uint4*>(from);
-      } else {
-        device::Vec<T, 8> elements;
-#pragma unroll
-        for (int j = 0; j < 8; ++j) elements.at[j] = from[j];
-        value = *reinterpret_cast<const uint4*>(&elements);
-      }
+      value = device::load_eight(from, aligned);
     }
     *reinterpret_cast<uint4*>(shared + row * kPitch + column) = value;
   }
@@ -258,12 +213,12 @@ __global__ void __launch_bounds__(Layout<kDim>::kThreads, Layout<kDim>::kBlocks)
   constexpr int kKeys = Sizes::kKeys;
   T* queries = reinterpret_cast<T*>(shared_bytes);
   T* tiles = queries + Sizes::kQuery;
-  device::wait_for_previous();
   device::let_next_start();
+  device::wait_for_previous();
 
   int group = p.heads / p.kv_heads, tile_tokens = Sizes::kRows / group;
   // Late tiles see most positions, so they come first.
-  Place place = find_tile(p, static_cast<int>(gridDim.x - 1 - blockIdx.x), tile_tokens);
+  TilePlace place = device::find_tile(p, static_cast<int>(gridDim.x - 1 - blockIdx.x), tile_tokens);
   if (place.seq < 0) return;
   int kv_head = blockIdx.y, first_head = kv_head * group;
   load_queries<T, kDim>(p, place, first_head, group, queries);
@@ -294,6 +249,7 @@ __global__ void __launch_bounds__(Layout<kDim>::kThreads, Layout<kDim>::kBlocks)
     __syncthreads();
   }
 
+  device::Array<device::Any> results{p.out, p.out_dtype};
 #pragma unroll
   for (int half = 0; half < 2; ++half) {
     float total = tile.sum[half];
@@ -301,23 +257,20 @@ __global__ void __launch_bounds__(Layout<kDim>::kThreads, Layout<kDim>::kBlocks)
     total += __shfl_xor_sync(device::kAllLanes, total, 2);
     int row = warp * 16 + half * 8 + lane / 4, token = row / group;
     if (token >= place.tokens) continue;
-    T* to = static_cast<T*>(p.out) + (place.first_token + token) * p.out_pitch +
-            (first_head + row % group) * kDim + lane % 4 * 2;
+    int64_t to = (place.first_token + token) * p.out_pitch + (first_head + row % group) * kDim +
+                 lane % 4 * 2;
 #pragma unroll
     for (int n = 0; n < kDim / 8; ++n) {
       float pair[2] = {tile.out[n][2 * half] / total, tile.out[n][2 * half + 1] / total};
-      device::store(to + n * 8, pair);
+      results.store(to + n * 8, pair);
     }
   }
 }
 
 template <class T, int kDim>
 void launch_flash(const AttentionParams& p, cudaStream_t stream) {
-  int tile_tokens = Layout<kDim>::kRows / (p.heads / p.kv_heads);
-  // The most tiles these sizes can have: every sequence may end in a partial one.
-  int64_t tiles = p.tokens / tile_tokens + std::min(p.tokens, p.seqs);
-  LaunchShape shape{dim3(static_cast<unsigned>(tiles), p.kv_heads), dim3(Layout<kDim>::kThreads),
-                    Layout<kDim>::kBytes, true};
+  LaunchShape shape{dim3(static_cast<unsigned>(most_tiles(p, Layout<kDim>::kRows)), p.kv_heads),
+                    dim3(Layout<kDim>::kThreads), Layout<kDim>::kBytes, true};
   auto with = [&](auto score) {
     auto kernel = paged_attention_flash_kernel<T, kDim, decltype(score)>;
     allow_shared_bytes(reinterpret_cast<const void*>(kernel), shape.shared_bytes);

@@ -153,7 +153,7 @@ template <int kLanes, int kHeads>
 __device__ void merge_blocks(Merge<kLanes, kHeads>& merge, const AttentionParams& p, int token,
                              int first_head, int heads, int rank, int splits) {
   constexpr int kDims = kLanes * kOwn;
-  device::Array<device::Any> results{p.out, p.dtype};
+  device::Array<device::Any> results{p.out, p.out_dtype};
 #if __CUDA_ARCH__ >= 900
   cg::cluster_group cluster = cg::this_cluster();
   if (splits > 1) {
@@ -195,8 +195,8 @@ __global__ void __launch_bounds__(kThreads, sizeof(T) > 2 ? 1 : 2)
   constexpr int kGroups = MergeSpace::kGroups;
   __shared__ MergeSpace merge;
   extern __shared__ uint4 shared[];
-  device::wait_for_previous();
   device::let_next_start();
+  device::wait_for_previous();
   int token = blockIdx.x / splits, rank = blockIdx.x % splits;
   int group_size = p.heads / p.kv_heads, head_blocks = (group_size + kHeads - 1) / kHeads;
   int kv_head = blockIdx.y / head_blocks;
@@ -279,24 +279,6 @@ __global__ void __launch_bounds__(kThreads, sizeof(T) > 2 ? 1 : 2)
   merge_blocks(merge, p, token, first_head, heads, rank, splits);
 }
 
-struct Card {
-  int multiprocessors = 0, major = 0;
-};
-Card card() {
-  static thread_local int known_device = -1;
-  static thread_local Card known;
-  int device = 0;
-  check(cudaGetDevice(&device), "cudaGetDevice");
-  if (device != known_device) {
-    check(cudaDeviceGetAttribute(&known.multiprocessors, cudaDevAttrMultiProcessorCount, device),
-          "cudaDeviceGetAttribute");
-    check(cudaDeviceGetAttribute(&known.major, cudaDevAttrComputeCapabilityMajor, device),
-          "cudaDeviceGetAttribute");
-    known_device = device;
-  }
-  return known;
-}
-
 // Splits while that leaves room for all blocks at once, two on a multiprocessor.
 int choose_splits(int64_t blocks, int64_t most_positions, const Card& card) {
   int splits = 1;
@@ -312,36 +294,18 @@ template <class T, int kLanes, int kHeads>
 void launch_split(AttentionParams p, cudaStream_t stream) {
   int group_size = p.heads / p.kv_heads;
   int head_blocks = p.kv_heads * ((group_size + kHeads - 1) / kHeads);
-  Card on = card();
+  Card on = current_card();
   int splits = choose_splits(static_cast<int64_t>(p.tokens) * head_blocks, p.most_positions, on);
+  if (p.splits > 0 && on.major >= 9) splits = std::min(p.splits, kMostSplits);
   auto kernel = paged_attention_split_kernel<T, kLanes, kHeads, device::AnyScore>;
-  cudaLaunchConfig_t config{};
-  config.gridDim = dim3(p.tokens * splits, head_blocks);
-  config.blockDim = dim3(kThreads);
   // Splits fill the card with two blocks on each multiprocessor; with less shared memory three
   // would go on some and one on others.
   int64_t shared = Ring<T, kLanes>::kBytes;
   if (splits > 1) shared = std::max<int64_t>(shared, 80 << 10);
-  config.dynamicSmemBytes = static_cast<size_t>(shared);
   allow_shared_bytes(reinterpret_cast<const void*>(kernel), shared);
-  config.stream = stream;
-  cudaLaunchAttribute attributes[2]{};
-  config.attrs = attributes;
-  if (on.major >= 9) {
-    attributes[config.numAttrs].id = cudaLaunchAttributeProgrammaticStreamSerialization;
-    attributes[config.numAttrs++].val.programmaticStreamSerializationAllowed = 1;
-  }
-  if (splits > 1) {
-    attributes[config.numAttrs].id = cudaLaunchAttributeClusterDimension;
-    attributes[config.numAttrs++].val.clusterDim = {static_cast<unsigned>(splits), 1, 1};
-  }
-  if (splits > 8) {
-    check(cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel),
-                               cudaFuncAttributeNonPortableClusterSizeAllowed, 1),
-          "cudaFuncSetAttribute");
-  }
-  check(cudaLaunchKernelEx(&config, kernel, p, device::AnyScore(p), splits),
-        "paged_attention_split");
+  LaunchShape shape{dim3(p.tokens * splits, head_blocks), dim3(kThreads), shared, true,
+                    static_cast<unsigned>(splits)};
+  launch(kernel, "paged_attention_split", shape, stream, p, device::AnyScore(p), splits);
 }
 
 template <class T, int kLanes>

@@ -25,8 +25,8 @@ struct RopeParams {
 template <class T, int V>
 __global__ void rope_kernel(RopeParams<T, V> p) {
   extern __shared__ float2 angles[];
-  device::wait_for_previous();
   device::let_next_start();
+  device::wait_for_previous();
   int64_t token = blockIdx.x;
   device::make_angles(p.rotation, p.positions[token * p.positions_step], angles);
   __syncthreads();

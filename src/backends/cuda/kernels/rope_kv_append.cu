@@ -12,9 +12,10 @@ using device::Any, device::bf16, device::f16;
 
 constexpr int kVector = 8, kThreads = 256;
 
-template <class T, class C, int V>
+template <class T, class Q, class C, int V>
 struct RopeKvAppendParams {
-  Matrix<T> qkv, q;
+  Matrix<T> qkv;
+  Matrix<Q> q;
   PagedCache<C> cache;
   const int32_t* positions;
   int64_t positions_step;
@@ -24,11 +25,11 @@ struct RopeKvAppendParams {
 
 // q is rotated into the output; k is rotated and v moved into the cache. Each value is rounded
 // once: k is not rounded to the type of qkv first.
-template <class T, class C, int V>
-__global__ void rope_kv_append_kernel(RopeKvAppendParams<T, C, V> p) {
+template <class T, class Q, class C, int V>
+__global__ void rope_kv_append_kernel(RopeKvAppendParams<T, Q, C, V> p) {
   extern __shared__ float2 angles[];
-  device::wait_for_previous();
   device::let_next_start();
+  device::wait_for_previous();
   int64_t token = blockIdx.x;
   device::CachePlace place = device::find_place(p.cache, token);
   if (place.k < 0) return;
@@ -68,20 +69,17 @@ ops::Support supports(const ops::OpDesc& desc) {
   if (desc.inputs[2].present && desc.inputs[2].extents.count() > 4096) {
     return ops::Support::no("more than 4096 pairs");
   }
-  if (desc.inputs[0].dtype != desc.outputs[0].dtype) {
-    return ops::Support::no("qkv and q have different types");
-  }
   return support;
 }
 
-template <class T, class C, int V>
+template <class T, class Q, class C, int V>
 void start(const ops::RunArgs& args, const Rotation& rotation) {
   const ops::RopeKvAppend& op = ops::attributes_of<ops::RopeKvAppend>(args);
   const TensorView &qkv = args.inputs[0], &positions = args.inputs[1];
   int64_t tokens = qkv.rows(), units = qkv.columns() / V;
-  RopeKvAppendParams<T, C, V> params{
+  RopeKvAppendParams<T, Q, C, V> params{
       .qkv = matrix_of<T>(qkv),
-      .q = matrix_of<T>(args.outputs[0]),
+      .q = matrix_of<Q>(args.outputs[0]),
       .cache = paged_cache<C>(args.inputs[3], args.inputs[4], args.inputs[5], args.inputs[6]),
       .positions = positions.as<const int32_t>(),
       .positions_step = positions.strides[0],
@@ -91,7 +89,7 @@ void start(const ops::RunArgs& args, const Rotation& rotation) {
       .head_units = static_cast<int>(op.head_dim / V)};
   LaunchShape shape{dim3(static_cast<unsigned>(tokens), blocks_a_token(tokens, units, kThreads)),
                     dim3(kThreads), rotation.pairs * static_cast<int64_t>(sizeof(float2)), true};
-  launch(rope_kv_append_kernel<T, C, V>, kRopeKvAppend.name, shape, stream_of(args), params);
+  launch(rope_kv_append_kernel<T, Q, C, V>, kRopeKvAppend.name, shape, stream_of(args), params);
 }
 
 void run(const ops::RunArgs& args) {
@@ -103,14 +101,20 @@ void run(const ops::RunArgs& args) {
                     .scale = static_cast<float>(op.scale)};
   bool vectors = rotation_fits(rotation, op.head_dim, kVector) && rows_are_vectors(qkv, kVector) &&
                  rows_are_vectors(args.outputs[0], kVector) && rows_are_vectors(cache, kVector);
+  DType from = qkv.dtype, to = cache.dtype;
+  bool alike = args.outputs[0].dtype == to;  // q as the cache, as attention wants them
   if (!vectors) {
-    start<Any, Any, 1>(args, rotation);
-  } else if (qkv.dtype == DType::BF16 && cache.dtype == DType::BF16) {
-    start<bf16, bf16, kVector>(args, rotation);
-  } else if (qkv.dtype == DType::F16 && cache.dtype == DType::F16) {
-    start<f16, f16, kVector>(args, rotation);
+    start<Any, Any, Any, 1>(args, rotation);
+  } else if (alike && to == DType::BF16 && from == DType::BF16) {
+    start<bf16, bf16, bf16, kVector>(args, rotation);
+  } else if (alike && to == DType::F16 && from == DType::F16) {
+    start<f16, f16, f16, kVector>(args, rotation);
+  } else if (alike && to == DType::BF16 && from == DType::F32) {
+    start<float, bf16, bf16, kVector>(args, rotation);
+  } else if (alike && to == DType::F16 && from == DType::F32) {
+    start<float, f16, f16, kVector>(args, rotation);
   } else {
-    start<Any, Any, kVector>(args, rotation);
+    start<Any, Any, Any, kVector>(args, rotation);
   }
 }
 

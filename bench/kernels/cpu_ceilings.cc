@@ -1,0 +1,103 @@
+#include "kernels/cpu_ceilings.h"
+
+#include <immintrin.h>
+#include <time.h>
+
+#include <cstdint>
+
+#include "backends/cpu/cpu_features.h"
+#include "base/thread_pool.h"
+
+namespace tenon::bench {
+namespace {
+
+constexpr int kSums = 12;  // enough to hide the latency, few enough for 16 registers
+constexpr int64_t kRounds = 400'000;
+
+// The values stay finite and are not known to the compiler.
+volatile float g_seed = 1e-8f;
+volatile float g_sink;
+
+__attribute__((target("avx2,fma"))) float fma_loop_256() {
+  __m256 sums[kSums], x = _mm256_set1_ps(g_seed);
+  for (auto& sum : sums) sum = x;
+  for (int64_t i = 0; i < kRounds; ++i) {
+#pragma GCC unroll 12
+    for (auto& sum : sums) sum = _mm256_fmadd_ps(x, x, sum);
+  }
+  for (auto& sum : sums) x = _mm256_add_ps(x, sum);
+  return _mm256_cvtss_f32(x);
+}
+
+__attribute__((target("avx512f"))) float fma_loop_512() {
+  __m512 sums[kSums], x = _mm512_set1_ps(g_seed);
+  for (auto& sum : sums) sum = x;
+  for (int64_t i = 0; i < kRounds; ++i) {
+#pragma GCC unroll 12
+    for (auto& sum : sums) sum = _mm512_fmadd_ps(x, x, sum);
+  }
+  for (auto& sum : sums) x = _mm512_add_ps(x, sum);
+  return _mm512_cvtss_f32(x);
+}
+
+__attribute__((target("avx512f,avx512bf16"))) float bf16_loop() {
+  __m512 sums[kSums], x = _mm512_set1_ps(g_seed);
+  auto pairs = (__m512bh)_mm512_castps_si512(x);
+  for (auto& sum : sums) sum = x;
+  for (int64_t i = 0; i < kRounds; ++i) {
+#pragma GCC unroll 12
+    for (auto& sum : sums) sum = _mm512_dpbf16_ps(sum, pairs, pairs);
+  }
+  for (auto& sum : sums) x = _mm512_add_ps(x, sum);
+  return _mm512_cvtss_f32(x);
+}
+
+__attribute__((target("avx2"))) int64_t read_all(const std::byte* memory, size_t bytes) {
+  __m256i sums[4] = {};
+  for (size_t i = 0; i + 256 <= bytes; i += 256) {
+    for (int j = 0; j < 8; ++j) {
+      auto* at = reinterpret_cast<const __m256i*>(memory + i + j * 32);
+      sums[j % 4] = _mm256_add_epi64(sums[j % 4], _mm256_loadu_si256(at));
+    }
+  }
+  __m256i sum =
+      _mm256_add_epi64(_mm256_add_epi64(sums[0], sums[1]), _mm256_add_epi64(sums[2], sums[3]));
+  return _mm256_extract_epi64(sum, 0) + _mm256_extract_epi64(sum, 3);
+}
+
+double rate_of(float (*loop)(), double flops_per_round) {
+  ThreadPool& pool = process_thread_pool();
+  double begin = seconds_now();
+  pool.run([&](int) { g_sink = loop(); });
+  return flops_per_round * kSums * kRounds * pool.size() / (seconds_now() - begin);
+}
+
+}  // namespace
+
+double seconds_now() {
+  timespec now;
+  clock_gettime(process_thread_pool().size() == 1 ? CLOCK_THREAD_CPUTIME_ID : CLOCK_MONOTONIC,
+                &now);
+  return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
+}
+
+double fma_flops_per_second() {
+  if (cpu::cpu_supports(cpu::Isa::Avx512).ok) return rate_of(fma_loop_512, 32);
+  return rate_of(fma_loop_256, 16);
+}
+
+double bf16_flops_per_second() {
+  if (!cpu::cpu_supports(cpu::Isa::Avx512Bf16).ok) return 0;
+  return rate_of(bf16_loop, 64);
+}
+
+double dram_bytes_per_second(const std::byte* memory, size_t bytes) {
+  ThreadPool& pool = process_thread_pool();
+  size_t share = bytes / pool.size();
+  double begin = seconds_now();
+  pool.run(
+      [&](int thread) { g_sink = static_cast<float>(read_all(memory + thread * share, share)); });
+  return static_cast<double>(share) * pool.size() / (seconds_now() - begin);
+}
+
+}  // namespace tenon::bench

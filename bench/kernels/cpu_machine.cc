@@ -1,0 +1,81 @@
+#include <algorithm>
+
+#include "backends/cpu/impl_list.h"
+#include "base/thread_pool.h"
+#include "kernels/cpu_ceilings.h"
+#include "kernels/machine.h"
+
+namespace tenon::bench {
+namespace {
+
+// More than any last-level cache of the machines met so far.
+constexpr int64_t kRotatedBytes = 384 << 20;
+constexpr int64_t kReadBytes = 192 << 20;
+constexpr int64_t kChunk = 1 << 16;  // elements filled by one call of the generator
+constexpr int kRepeats = 15;
+
+double median(std::vector<double> values) {
+  return summarise(std::move(values)).seconds;
+}
+
+void fill_chunk(float* to, int64_t count, uint64_t state, float spread) {
+  for (int64_t i = 0; i < count; ++i) {
+    state = state * 6364136223846793005ull + 1442695040888963407ull;
+    to[i] = spread * static_cast<float>(static_cast<int32_t>(state >> 32)) * 0x1p-31f;
+  }
+}
+
+class CpuMachine : public Machine {
+ public:
+  CpuMachine()
+      : Machine(device::cpu_device(), cpu::implementations()),
+        memory_(*this, DType::U8, {kReadBytes}) {
+    std::fill_n(memory_.view().as<std::byte>(), kReadBytes, std::byte{1});
+  }
+
+  int64_t rotated_bytes() const override { return kRotatedBytes; }
+
+  void fill_random(const TensorView& to, uint32_t seed, float spread) override {
+    int64_t chunks = (to.count() + kChunk - 1) / kChunk;
+    process_thread_pool().parallel_for(chunks, 1, [&](int64_t begin, int64_t end) {
+      Tensor values = Tensor::make(DType::F32, {kChunk});
+      for (int64_t chunk = begin; chunk < end; ++chunk) {
+        int64_t first = chunk * kChunk, count = std::min(kChunk, to.count() - first);
+        uint64_t state = (static_cast<uint64_t>(seed) << 40) + static_cast<uint64_t>(chunk + 1);
+        fill_chunk(values.as<float>(), count, state * 0x9E3779B97F4A7C15ull, spread);
+        auto* at = to.as<std::byte>() + dtype_bytes(to.dtype, first);
+        copy_convert(values.view().slice(0, 0, count), TensorView(at, to.dtype, {count}));
+      }
+    });
+  }
+
+  // Other load comes and goes on a CPU: the ceilings are taken in turns with the calls.
+  Measured measure(int calls, FunctionRef<void()> queue) override {
+    std::vector<double> seconds, read, f32, bf16;
+    queue();
+    for (int i = 0; i < kRepeats; ++i) {
+      f32.push_back(fma_flops_per_second());
+      bf16.push_back(bf16_flops_per_second());
+      read.push_back(dram_bytes_per_second(memory_.view().as<std::byte>(), kReadBytes));
+      double begin = seconds_now();
+      queue();
+      seconds.push_back((seconds_now() - begin) / calls);
+    }
+    Measured measured = summarise(std::move(seconds));
+    measured.ceilings = {.read = median(read), .f32 = median(f32), .f16 = 0, .bf16 = median(bf16)};
+    return measured;
+  }
+
+ private:
+  // Read to measure the ceiling. The device's allocator asks for large pages, as for the operands:
+  // with small ones a virtual machine reads several times slower.
+  DeviceTensor memory_;
+};
+
+}  // namespace
+
+std::unique_ptr<Machine> open_cpu_machine() {
+  return std::make_unique<CpuMachine>();
+}
+
+}  // namespace tenon::bench

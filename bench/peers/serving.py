@@ -1,0 +1,38 @@
+"""One of our benchmark programs as a child process that answers one line of JSON for each line it is given."""
+
+import json
+import subprocess
+
+
+class Server:
+    def __init__(self, command):
+        self.command = [str(word) for word in command]
+        self.process = subprocess.Popen(self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.greeting = self.read()
+
+    def read(self):
+        line = self.process.stdout.readline()
+        if not line:
+            raise RuntimeError(f"{self.command[0]} ended with exit code {self.process.wait()}")
+        return json.loads(line)
+
+    def ask(self, line):
+        self.process.stdin.write(line + "\n")
+        self.process.stdin.flush()
+        return self.read()
+
+    def close(self):
+        self.process.stdin.close()
+        code = self.process.wait()
+        if code != 0:
+            raise RuntimeError(f"{self.command[0]} ended with exit code {code}")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, value, trace):
+        if kind is None:
+            self.close()
+        else:
+            self.process.kill()
+            self.process.wait()

@@ -1,0 +1,98 @@
+// The picture encoder of Segment Anything: a ViT with windows and decomposed relative positions.
+// Source: facebookresearch/segment-anything segment_anything/modeling/image_encoder.py.
+#include "models/sam.h"
+#include "ops/pad.h"
+
+namespace tenon::models {
+namespace {
+
+using nn::Scope;
+using nn::ValueId;
+
+constexpr double kEps = 1e-6;
+
+// Windows of a grid of cells, the last ones padded with zeros below and to the right.
+struct Windows {
+  explicit Windows(const SamConfig& c)
+      : side(c.window), count((c.grid + side - 1) / side), grid(c.grid), dim(c.dim) {}
+  int64_t side, count, grid, dim;
+
+  // [grid * grid, dim] -> [count * count, side * side, dim]
+  ValueId split(const Scope& scope, ValueId x) const {
+    int64_t pad = count * side - grid;
+    x = nn::reshape(scope, x, {grid, grid, dim});
+    if (pad > 0) {
+      ops::Pad op{{0, 0, 0}, {pad, pad, 0}};
+      x = scope.graph().add_node1({ops::Pad::kName, ops::to_attributes(op), {x}, scope.path(), 1});
+    }
+    x = nn::reshape(scope, x, {count, side, count, side, dim});
+    x = nn::transpose(scope, x, {0, 2, 1, 3, 4});
+    return nn::reshape(scope, x, {count * count, side * side, dim});
+  }
+  ValueId join(const Scope& scope, ValueId x) const {
+    x = nn::reshape(scope, x, {count, count, side, side, dim});
+    x = nn::transpose(scope, x, {0, 2, 1, 3, 4});
+    x = nn::reshape(scope, x, {count * side, count * side, dim});
+    if (count * side > grid) {
+      x = nn::slice(scope, x, 0, 0, grid);
+      x = nn::slice(scope, x, 1, 0, grid);
+    }
+    return nn::reshape(scope, x, {grid * grid, dim});
+  }
+};
+
+// Pad cells come after the norm, as zeros: their k and v are the biases, and they are attended.
+ValueId attention(const Scope& scope, ValueId x, const SamConfig& c, bool global) {
+  Windows windows(c);
+  int64_t side = global ? c.grid : c.window;
+  x = global ? nn::reshape(scope / "whole", x, {1, c.grid * c.grid, c.dim})
+             : windows.split(scope / "windows", x);
+  ValueId qkv = nn::linear(scope / "qkv", x, {c.dim, 3 * c.dim, true});
+  ValueId q = nn::slice(scope / "q", qkv, 2, 0, c.dim);
+  ValueId k = nn::slice(scope / "k", qkv, 2, c.dim, 2 * c.dim);
+  ValueId v = nn::slice(scope / "v", qkv, 2, 2 * c.dim, 3 * c.dim);
+  ValueId rel_h = scope.weight("rel_pos_h", {2 * side - 1, c.head_dim});
+  ValueId rel_w = scope.weight("rel_pos_w", {2 * side - 1, c.head_dim});
+  x = nn::attention(scope, q, k, v, {c.heads, c.head_dim, side, side, rel_h, rel_w});
+  x = nn::linear(scope / "proj", x, {c.dim, c.dim, true});
+  return global ? nn::reshape(scope / "whole", x, {c.grid * c.grid, c.dim})
+                : windows.join(scope / "windows", x);
+}
+
+ValueId block(const Scope& scope, ValueId x, const SamConfig& c, bool global) {
+  ValueId normed = nn::layer_norm(scope / "norm1", x, c.dim, kEps);
+  x = nn::add(scope / "attention_residual", x, attention(scope / "attn", normed, c, global));
+  normed = nn::layer_norm(scope / "norm2", x, c.dim, kEps);
+  Scope mlp = scope / "mlp";
+  ValueId inner = nn::linear(mlp / "lin1", normed, {c.dim, c.ffn, true});
+  inner = nn::unary(mlp / "act", "gelu_erf", inner);
+  return nn::add(scope, x, nn::linear(mlp / "lin2", inner, {c.ffn, c.dim, true}));
+}
+
+}  // namespace
+
+ir::Graph sam_image_encoder(const ModelSource& source, nn::Weights& weights, const SamConfig& c) {
+  ir::Graph graph("image_encoder", source.catalogue);
+  ValueId pixels = graph.add_input("pixels", {DType::F32, {c.image, c.image, 3}, {}});
+  Scope encoder = Scope(graph, weights) / "image_encoder";
+  ValueId x = nn::patches(encoder / "patches", pixels, c.image, c.patch, 3);
+  x = nn::conv_as_linear(encoder / "patch_embed" / "proj", x,
+                         {3, c.dim, c.patch, c.patch, 0, true});
+  std::string name = (encoder / "pos_embed").path();
+  Recipe positions =
+      Recipe::reshape(weights.need(name, {1, c.grid, c.grid, c.dim}), {c.grid * c.grid, c.dim});
+  x = nn::add(encoder / "position_sum", x, graph.add_constant(name, positions));
+  for (size_t i = 0; i < c.global.size(); ++i) {
+    x = block(encoder / "blocks" / static_cast<int64_t>(i), x, c, c.global[i]);
+  }
+  Scope neck = encoder / "neck";
+  x = nn::conv_as_linear(neck / 0, x, {c.dim, c.width});
+  x = nn::layer_norm(neck / 1, x, c.width, kEps);
+  x = nn::reshape(neck, x, {1, c.grid, c.grid, c.width});
+  x = nn::conv(neck / 2, x, {c.width, c.width, 3, 1, 1});
+  x = nn::layer_norm(neck / 3, x, c.width, kEps);
+  graph.add_output("embedding", nn::reshape(neck, x, {c.grid * c.grid, c.width}));
+  return graph;
+}
+
+}  // namespace tenon::models
