@@ -1,8 +1,8 @@
 #include <algorithm>
 
+#include "backends/cpu/ceilings.h"
 #include "backends/cpu/impl_list.h"
 #include "base/thread_pool.h"
-#include "kernels/cpu_ceilings.h"
 #include "kernels/machine.h"
 
 namespace tenon::bench {
@@ -54,12 +54,12 @@ class CpuMachine : public Machine {
     std::vector<double> seconds, read, f32, bf16;
     queue();
     for (int i = 0; i < kRepeats; ++i) {
-      f32.push_back(fma_flops_per_second());
-      bf16.push_back(bf16_flops_per_second());
-      read.push_back(dram_bytes_per_second(memory_.view().as<std::byte>(), kReadBytes));
-      double begin = seconds_now();
+      f32.push_back(cpu::fma_flops_per_second());
+      bf16.push_back(cpu::bf16_flops_per_second());
+      read.push_back(cpu::dram_bytes_per_second(memory_.view().as<std::byte>(), kReadBytes));
+      double begin = cpu::seconds_now();
       queue();
-      seconds.push_back((seconds_now() - begin) / calls);
+      seconds.push_back((cpu::seconds_now() - begin) / calls);
     }
     Measured measured = summarise(std::move(seconds));
     measured.ceilings = {.read = median(read), .f32 = median(f32), .f16 = 0, .bf16 = median(bf16)};

@@ -219,7 +219,8 @@ void declare_gate_options(CLI::App& app, BuildCommand& command) {
 VerbAction declare_build(CLI::App& app) {
   auto command = std::make_shared<BuildCommand>();
   compiler::BuildOptions& options = command->options;
-  app.add_option("model", options.model, "folder with config.json and weights (safetensors or PyTorch), or Meta's")
+  app.add_option("model", options.model,
+                 "folder with config.json and weights (safetensors or PyTorch), or Meta's")
       ->required()
       ->type_name("DIR");
   app.add_option("--base", options.base, "add the model, a published delta (Vicuna), to this one")

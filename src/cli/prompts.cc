@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/limits.h"
+#include "base/text.h"
 #include "data/json.h"
 
 namespace tenon::cli {
@@ -33,6 +34,9 @@ std::string read_standard_input() {
 }
 
 Prompt parse_line(const std::string& line) {
+  if (!is_valid_utf8(line)) {
+    throw Error(ErrorCode::BadInput, "text is not valid UTF-8").fix("convert the file to UTF-8");
+  }
   if (line[0] != '{') return {.text = line, .ids = {}};
   data::Json json = data::parse_json(line);
   Prompt prompt;

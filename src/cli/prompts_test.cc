@@ -38,7 +38,7 @@ TEST(Prompts, LinesAndJson) {
 
 TEST(Prompts, ErrorsNameTheLine) {
   for (const char* bad : {"ok\n{", "ok\n{}", "ok\n{\"ids\": []}", "ok\n{\"ids\": [9999999999]}",
-                          "ok\n{\"prompt\": 1}"}) {
+                          "ok\n{\"prompt\": 1}", "ok\ncaf\xE9"}) {
     try {
       read(bad);
       FAIL() << bad;

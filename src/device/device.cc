@@ -34,16 +34,15 @@ class HostStream : public Stream {
 
 std::string cpu_model_name() {
   std::string name = "CPU";
-  std::FILE* file = std::fopen("/proc/cpuinfo", "r");
-  if (!file) return name;
+  std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen("/proc/cpuinfo", "r"),
+                                                       &std::fclose);
   char line[512];
-  while (std::fgets(line, sizeof line, file)) {
+  while (file && std::fgets(line, sizeof line, file.get())) {
     if (std::strncmp(line, "model name", 10) != 0) continue;
     if (const char* colon = std::strchr(line, ':')) name = colon + 2;
     while (!name.empty() && name.back() == '\n') name.pop_back();
     break;
   }
-  std::fclose(file);
   return name;
 }
 

@@ -16,7 +16,7 @@ struct Gpu {
   std::string name = {};
   int major = 0, minor = 0;  // compute capability
   int64_t bytes = 0;         // of its memory
-  std::string problem = {};       // why it does not answer; "" where it does
+  std::string problem = {};  // why it does not answer; "" where it does
 };
 
 // What a GPU back end found of hardware and driver, and what it brings itself. Data only, so that
@@ -24,8 +24,8 @@ struct Gpu {
 struct GpuSurvey {
   enum class Driver { Works, Absent, TooOld, Failed };
   Driver driver = Driver::Works;
-  std::string failure = {};     // Failed: what the driver said
-  int driver_version = 0;  // of the newest CUDA it serves: 13000 is 13.0; 0 where absent
+  std::string failure = {};  // Failed: what the driver said
+  int driver_version = 0;    // of the newest CUDA it serves: 13000 is 13.0; 0 where absent
   int needed_version = 0;
   // The code the back end holds, as CMake's CUDA_ARCHITECTURES with commas: "80-virtual,86,90a".
   std::string architectures = {};

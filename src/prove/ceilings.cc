@@ -1,14 +1,10 @@
 #include "prove/ceilings.h"
 
-#include <immintrin.h>
-
 #include <algorithm>
 #include <chrono>
 #include <cstring>
-#include <vector>
 
-#include "base/error.h"
-#include "base/thread_pool.h"
+#include "backends/cpu/ceilings.h"
 #include "ops/linear.h"
 #include "runtime/backend_loader.h"
 
@@ -22,102 +18,46 @@ double seconds_since(Clock::time_point begin) {
 }
 
 // The best of several measurements: others on the machine can only make one slower.
-template <class Work>
-double best_rate(double amount, int rounds, Work work) {
+template <class Measure>
+double best_of(int rounds, Measure measure) {
   double best = 0;
-  for (int i = 0; i < rounds; ++i) {
-    Clock::time_point begin = Clock::now();
-    work();
-    best = std::max(best, amount / std::max(seconds_since(begin), 1e-9));
-  }
+  for (int i = 0; i < rounds; ++i) best = std::max(best, measure());
   return best;
-}
-
-constexpr int kSums = 12;  // enough to hide the latency, few enough for 16 registers
-constexpr int64_t kSteps = 400'000;
-// The values stay finite, and the compiler knows neither them nor whether anyone looks.
-volatile float seed = 1e-8f;
-volatile float sink;
-volatile uint64_t sink_bits;
-
-__attribute__((target("avx512f"))) void multiply_add_512() {
-  __m512 sums[kSums], x = _mm512_set1_ps(seed);
-  for (auto& sum : sums) sum = x;
-  for (int64_t i = 0; i < kSteps; ++i) {
-#pragma GCC unroll 12
-    for (auto& sum : sums) sum = _mm512_fmadd_ps(x, x, sum);
-  }
-  for (auto& sum : sums) x = _mm512_add_ps(x, sum);
-  sink = _mm512_cvtss_f32(x);
-}
-
-__attribute__((target("avx2,fma"))) void multiply_add_256() {
-  __m256 sums[kSums], x = _mm256_set1_ps(seed);
-  for (auto& sum : sums) sum = x;
-  for (int64_t i = 0; i < kSteps; ++i) {
-#pragma GCC unroll 12
-    for (auto& sum : sums) sum = _mm256_fmadd_ps(x, x, sum);
-  }
-  for (auto& sum : sums) x = _mm256_add_ps(x, sum);
-  sink = _mm256_cvtss_f32(x);
-}
-
-__attribute__((target("avx512f,avx512bf16"))) void dot_bf16() {
-  __m512 sums[kSums], x = _mm512_set1_ps(seed);
-  auto pairs = (__m512bh)_mm512_castps_si512(x);
-  for (auto& sum : sums) sum = x;
-  for (int64_t i = 0; i < kSteps; ++i) {
-#pragma GCC unroll 12
-    for (auto& sum : sums) sum = _mm512_dpbf16_ps(sum, pairs, pairs);
-  }
-  for (auto& sum : sums) x = _mm512_add_ps(x, sum);
-  sink = _mm512_cvtss_f32(x);
-}
-
-void read_all(const uint64_t* memory, size_t words) {
-  uint64_t sums[8] = {};
-  for (size_t i = 0; i + 8 <= words; i += 8) {
-    for (size_t j = 0; j < 8; ++j) sums[j] += memory[i + j];
-  }
-  for (uint64_t sum : sums) sink_bits = sink_bits + sum;
 }
 
 Ceilings measure_cpu(DType precision) {
   Ceilings ceilings;
-  ThreadPool& pool = process_thread_pool();
-  auto on_all = [&](void (*loop)(), double lanes) {
-    double flops = 2 * lanes * kSums * static_cast<double>(kSteps) * pool.size();
-    return best_rate(flops, 5, [&] { pool.run([&](int) { loop(); }); });
-  };
-  __builtin_cpu_init();
-  if (__builtin_cpu_supports("avx512f")) {
-    ceilings.flops = on_all(multiply_add_512, 16);
-    ceilings.flops_how = "f32 multiply-add in registers, 512 bits, all threads";
-  } else if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
-    ceilings.flops = on_all(multiply_add_256, 8);
-    ceilings.flops_how = "f32 multiply-add in registers, 256 bits, all threads";
-  } else {
-    throw Error(ErrorCode::Unsupported, "this CPU lacks AVX2 and FMA");
-  }
-  if (precision == DType::BF16 && __builtin_cpu_supports("avx512bf16")) {
-    double dots = on_all(dot_bf16, 32);
+  ceilings.flops = best_of(5, cpu::fma_flops_per_second);
+  ceilings.flops_how = "f32 multiply-add in registers, widest vectors, all threads";
+  if (precision == DType::BF16) {
+    double dots = best_of(5, cpu::bf16_flops_per_second);
     if (dots > ceilings.flops) {
       ceilings.flops = dots;
-      ceilings.flops_how = "bf16 dot product in registers, 512 bits, all threads";
+      ceilings.flops_how = "bf16 dot product in registers, all threads";
     }
   }
   // Read piece by piece, in turn: each has left the caches when its turn comes again, and is short
   // enough that a busy machine leaves some of them alone.
-  constexpr size_t kWords = (256u << 20) / sizeof(uint64_t), kPieces = 16;
-  std::vector<uint64_t> memory(kWords, 1);
-  size_t share = kWords / kPieces / static_cast<size_t>(pool.size()), piece = 0;
-  ceilings.bytes_per_second =
-      best_rate(static_cast<double>(share * sizeof(uint64_t)) * pool.size(), 3 * kPieces, [&] {
-        const uint64_t* begin = memory.data() + piece++ % kPieces * (kWords / kPieces);
-        pool.run([&](int thread) { read_all(begin + static_cast<size_t>(thread) * share, share); });
-      });
+  constexpr int64_t kBytes = 256 << 20, kPieces = 16;
+  device::Arena memory(device::host_allocator(), kBytes);
+  auto* begin = static_cast<std::byte*>(memory.data());
+  std::memset(begin, 1, kBytes);
+  int64_t piece = 0;
+  ceilings.bytes_per_second = best_of(3 * kPieces, [&] {
+    return cpu::dram_bytes_per_second(begin + piece++ % kPieces * (kBytes / kPieces),
+                                      kBytes / kPieces);
+  });
   ceilings.bytes_how = "reading 256 MiB, all threads";
   return ceilings;
+}
+
+template <class Work>
+double best_rate(double amount, int rounds, Work work) {
+  return best_of(rounds, [&] {
+    Clock::time_point begin = Clock::now();
+    work();
+    return amount / std::max(seconds_since(begin), 1e-9);
+  });
 }
 
 // Products of zeros take less power than those of numbers, and so may clock higher.

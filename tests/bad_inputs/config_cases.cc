@@ -142,7 +142,10 @@ void add_promises(Configs& configs) {  // C03, C04
   harmless("TrustRemoteCode", "trust_remote_code", true, Expect::Warn);
   harmless("CustomPipelines", "custom_pipelines", map, Expect::Warn);
   harmless("PathOutside", "_name_or_path", "../../etc/passwd", Expect::Accept);
-  configs.field("C04", "UnknownClass", "architectures", Json::Array{"../../evil"}, "evil");
+  Json evil = Json::object();
+  evil.set("architectures", Json::Array{"../../evil"});
+  configs.add("C04", "UnknownClass", "llama/base", evil, "evil", Expect::Refuse,
+              {ErrorCode::Unsupported});
 }
 
 NamedTensor& find(std::vector<NamedTensor>& tensors, const std::string& name) {

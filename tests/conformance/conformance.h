@@ -58,8 +58,8 @@ void run_suite(const Suite& suite);
 // What `supports` is asked for the case. Points into the case.
 ops::OpDesc describe(std::string_view op, const Case& test_case);
 
-// The lists of all back ends in this build; where TENON_CONFORMANCE is "cuda", only what runs on the
-// GPU, for runs whose time is dear.
+// The lists of all back ends in this build; where TENON_CONFORMANCE is "cuda", only what runs on
+// the GPU, for runs whose time is dear.
 bool gpu_only();
 std::vector<const ops::Implementation*> all_implementations();
 

@@ -6,8 +6,8 @@
 
 #include "conformance.h"
 #include "cuda_backend.h"
-#include "results_file.h"
 #include "ops/op_list.h"
+#include "results_file.h"
 
 namespace tenon::conformance {
 namespace {

@@ -3,6 +3,7 @@ import json
 import os
 import pty
 import select
+import shutil
 import signal
 import subprocess
 import time
@@ -24,8 +25,9 @@ class ChatCase(TenonCase):
         self.template = self.write("chat.jinja", TEMPLATE)
 
     def command(self, *arguments):
+        length = [] if "--max-new-tokens" in arguments else ["--max-new-tokens", "8"]
         return [tenon_case.TENON, "chat", "model.plan", "--chat-template", "chat.jinja",
-                "--max-new-tokens", "8", *map(str, arguments)]
+                *length, *map(str, arguments)]
 
     def chat(self, lines, *arguments, code=0):
         done = subprocess.run(self.command(*arguments), cwd=self.folder, input=lines, text=True,
@@ -161,7 +163,7 @@ class Safety(ChatCase):
         os.mkdir(folder)
         for name in os.listdir(miniature("llama")):
             if name not in ("reference.json", "tokenizer_config.json"):
-                os.symlink(os.path.join(miniature("llama"), name), os.path.join(folder, name))
+                shutil.copy(os.path.join(miniature("llama"), name), folder)
         with open(os.path.join(miniature("llama"), "tokenizer_config.json"),
                   encoding="utf-8") as file:
             config = json.load(file)

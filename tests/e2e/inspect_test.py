@@ -1,6 +1,7 @@
 """`tenon inspect`: each view of a plan and of a model folder, in both forms."""
 import json
 import os
+import shutil
 import unittest
 
 from tenon_case import TenonCase, main, miniature
@@ -94,7 +95,7 @@ class Folders(TenonCase):
         os.mkdir(folder)
         for name in os.listdir(miniature("llama")):
             if name not in changes:
-                os.symlink(os.path.join(miniature("llama"), name), os.path.join(folder, name))
+                shutil.copy(os.path.join(miniature("llama"), name), folder)
         for name, text in changes.items():
             if text is not None:
                 self.write(os.path.join("model", name), text)

@@ -225,8 +225,7 @@ void Engine::State::deliver(std::vector<PendingUpdate> updates) {
   }
   for (const auto& sequence : ended) {
     std::span<const int32_t> all(sequence->tokens);
-    prefixes.keep(all.first(static_cast<size_t>(sequence->computed)),
-                  std::move(sequence->blocks));
+    prefixes.keep(all.first(static_cast<size_t>(sequence->computed)), std::move(sequence->blocks));
   }
 }
 

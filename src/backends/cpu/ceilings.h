@@ -3,7 +3,7 @@
 #include <cstddef>
 
 // What the machine can do at this moment, on all threads of the process's pool.
-namespace tenon::bench {
+namespace tenon::cpu {
 
 double fma_flops_per_second();   // f32 multiply-add, widest vectors of this CPU
 double bf16_flops_per_second();  // vdpbf16ps; 0 where this CPU lacks it
@@ -12,4 +12,4 @@ double dram_bytes_per_second(const std::byte* memory, size_t bytes);  // reading
 // Wall time; with one thread its CPU time instead, which other load on the machine disturbs less.
 double seconds_now();
 
-}  // namespace tenon::bench
+}  // namespace tenon::cpu

@@ -1,4 +1,4 @@
-#include "kernels/cpu_ceilings.h"
+#include "backends/cpu/ceilings.h"
 
 #include <immintrin.h>
 #include <time.h>
@@ -8,7 +8,7 @@
 #include "backends/cpu/cpu_features.h"
 #include "base/thread_pool.h"
 
-namespace tenon::bench {
+namespace tenon::cpu {
 namespace {
 
 constexpr int kSums = 12;  // enough to hide the latency, few enough for 16 registers
@@ -82,12 +82,12 @@ double seconds_now() {
 }
 
 double fma_flops_per_second() {
-  if (cpu::cpu_supports(cpu::Isa::Avx512).ok) return rate_of(fma_loop_512, 32);
+  if (cpu_supports(Isa::Avx512).ok) return rate_of(fma_loop_512, 32);
   return rate_of(fma_loop_256, 16);
 }
 
 double bf16_flops_per_second() {
-  if (!cpu::cpu_supports(cpu::Isa::Avx512Bf16).ok) return 0;
+  if (!cpu_supports(Isa::Avx512Bf16).ok) return 0;
   return rate_of(bf16_loop, 64);
 }
 
@@ -100,4 +100,4 @@ double dram_bytes_per_second(const std::byte* memory, size_t bytes) {
   return static_cast<double>(share) * pool.size() / (seconds_now() - begin);
 }
 
-}  // namespace tenon::bench
+}  // namespace tenon::cpu
