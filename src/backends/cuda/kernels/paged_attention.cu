@@ -47,6 +47,7 @@ __global__ void __launch_bounds__(kThreads)
     if (position <= place.position) {
       rows[threadIdx.x] = device::row_offset(p, place.seq, kv_head, position);
       float dot = 0.0f;
+#pragma unroll 4  // more than that spills on older architectures
       for (int i = 0; i < p.head_dim; ++i) {
         dot = fmaf(q[i], device::to_f32(cache[rows[threadIdx.x] + i]), dot);
       }
@@ -60,6 +61,7 @@ __global__ void __launch_bounds__(kThreads)
     largest = new_largest;
     for (int i = threadIdx.x; i < p.head_dim; i += kThreads) {
       float total = out[i] * rescale;
+#pragma unroll 4
       for (int j = 0; j < count; ++j) {
         total = fmaf(weights[j], device::to_f32(cache[rows[j] + p.part_stride + i]), total);
       }

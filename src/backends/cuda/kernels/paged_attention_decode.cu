@@ -22,7 +22,7 @@ namespace {
 constexpr int kWarps = 4, kMultipliers = kWarps * 32;
 constexpr int kThreads = kMultipliers + 2 * 32;
 constexpr int kHeads = 8;
-constexpr int kKeys = 64, kWarpKeys = kKeys / kWarps;  // positions of a stage, of a warp in it
+constexpr int kKeys = 64;  // positions of a stage
 constexpr int kMostStages = 4, kMostSplits = 8;
 constexpr int kLeastPart = 64;  // positions that are worth a block
 
@@ -220,6 +220,7 @@ __global__ void __launch_bounds__(kThreads, 2)
   extern __shared__ uint4 dynamic[];  // the ring, parts of warps, parts of blocks
   device::let_next_start();
   constexpr int kStageUnits = 2 * kKeys * kDim / 8;
+  constexpr int kWarpKeys = kKeys / kWarps;  // positions of a warp in a stage
   auto* warp_parts = reinterpret_cast<Partial<kDim>*>(dynamic + stages * kStageUnits);
   auto* block_parts = warp_parts + kWarps * block_heads;
   if (threadIdx.x == 0) {

@@ -18,9 +18,6 @@ constexpr int kGroup = 128;              // threads of a warpgroup
 constexpr int kThreads = 3 * kGroup;     // the last group copies
 constexpr int kRows = 128, kKeys = 128;  // of a block, of a tile
 constexpr int kStages = 2;
-// Registers of a copying and of a multiplying thread; what the launch gives all alike,
-// redistributed.
-constexpr int kCopierRegisters = 72, kMultiplierRegisters = 216;
 
 template <int kDim>
 struct Layout {
@@ -397,6 +394,9 @@ template <class T, int kDim, class Score>
 __global__ void __launch_bounds__(kThreads, 1)
     paged_attention_wgmma_kernel(AttentionParams p, Score score) {
 #ifdef __CUDA_ARCH_FEAT_SM90_ALL
+  // Registers of a copying and of a multiplying thread; what the launch gives all alike,
+  // redistributed.
+  constexpr int kCopierRegisters = 72, kMultiplierRegisters = 216;
   __shared__ Barriers barriers;
   extern __shared__ unsigned char dynamic[];
   device::let_next_start();
