@@ -16,7 +16,9 @@ from pathlib import Path
 KERNELS = Path("src/backends/cuda")
 RESULTS = Path("bench/results")
 SUPPRESSIONS = Path("tools/house/sanitizer_suppressions.xml")
-SHARDS = 12  # of the conformance suite under the sanitizer: it uses the host more than the GPU
+SHARDS = 16  # of the conformance cases under the sanitizer: it uses the host more than the GPU
+# Kernels of libraries are not ours to mend; racecheck reports cuBLASLt's, which hand over by mbarriers.
+FOREIGN_KERNELS = ("nvjet", "cublas", "cutlass", "splitKreduce")
 LIMIT_S = int(os.environ.get("TENON_SANITIZER_LIMIT_S", "900"))
 
 
@@ -145,9 +147,12 @@ def reports(text):
     return sum(counts) if counts else None
 
 
-def sanitize(root, tool, command, log, limit=LIMIT_S, **variables):
+def sanitize(root, tool, command, log, limit=LIMIT_S, options=(), **variables):
     """(reports or None, exit code) of one program under one tool."""
-    code = run([sanitizer(), "--tool", tool, "--suppressions", root / SUPPRESSIONS, *command], log, limit,
+    if tool == "racecheck":
+        options = [*options, *(word for name in FOREIGN_KERNELS
+                               for word in ("--kernel-name-exclude", f"kernel_substring={name}"))]
+    code = run([sanitizer(), "--tool", tool, "--suppressions", root / SUPPRESSIONS, *options, *command], log, limit,
                **variables)
     return reports(Path(log).read_text(encoding="utf-8", errors="replace")), code
 
@@ -172,21 +177,26 @@ def planted(root, binaries, logs):
 
 
 def sanitized(root, binaries, logs, tool):
-    """The conformance suite in shards side by side, and the tests of failing memory."""
+    """The conformance suite in shards side by side, then the tests of failing memory: they take all of it, and
+    what fails is what they ask for."""
     jobs = [(f"shard {i}", [binaries / "test_conformance"],
-             {"GTEST_TOTAL_SHARDS": str(SHARDS), "GTEST_SHARD_INDEX": str(i), "TENON_CONFORMANCE": "cuda"})
-            for i in range(SHARDS)]
-    jobs.append(("memory", [binaries / "test_device_memory"], {}))
-    with concurrent.futures.ThreadPoolExecutor(len(jobs)) as pool:
-        done = [(name, pool.submit(sanitize, root, tool, command, logs / f"{tool}_{name.replace(' ', '_')}.log",
-                                   LIMIT_S, **variables)) for name, command, variables in jobs]
+             {"TENON_CONFORMANCE_SHARD": f"{i}/{SHARDS}", "TENON_CONFORMANCE": "cuda"}) for i in range(SHARDS)]
     bad = []
-    for name, future in done:
-        found, code = future.result()
+
+    def judge(name, found, code):
         if found != 0 or code != 0:
             bad.append(f"{name}: {found} reports, exit code {code}")
             tail(logs / f"{tool}_{name.replace(' ', '_')}.log", 30)
-    return ("failed", "; ".join(bad)) if bad else ("passed", f"0 reports in {len(jobs)} programs")
+
+    with concurrent.futures.ThreadPoolExecutor(len(jobs)) as pool:
+        done = [(name, pool.submit(sanitize, root, tool, command, logs / f"{tool}_{name.replace(' ', '_')}.log",
+                                   LIMIT_S, **variables)) for name, command, variables in jobs]
+        for name, future in done:
+            judge(name, *future.result())
+    if tool == "memcheck":
+        judge("memory", *sanitize(root, tool, [binaries / "test_device_memory"], logs / f"{tool}_memory.log", LIMIT_S,
+                                  ("--report-api-errors", "no")))
+    return ("failed", "; ".join(bad)) if bad else ("passed", f"0 reports in {len(jobs)} shards")
 
 
 def gpu_phases(root, build, results):

@@ -61,7 +61,6 @@ template <int kHalves>
 struct Shared {
   float sums[2][kWarps][kHalves * 8][kRows];
   uint64_t full[kMostStages], empty[kMostStages];
-  uint64_t sums_full[2], sums_empty[2];
 
   __device__ void init(int stages) {
     using device::init_barrier, device::shared_address;
@@ -69,13 +68,24 @@ struct Shared {
       init_barrier(shared_address(full + i), kCopiers * device::kCopyArrivals);
       init_barrier(shared_address(empty + i), kWarps);
     }
-    for (int i = 0; i < 2; ++i) {
-      init_barrier(shared_address(sums_full + i), kWarps * 32);
-      init_barrier(shared_address(sums_empty + i), 32);
-    }
     device::publish_barriers();
   }
 };
+
+// The two halves of the sums change hands by the block's named barriers, which racecheck follows;
+// by those in shared memory it reports each hand-over as a race.
+enum Handover : int { kSumsFull = 2, kSumsEmpty = 4 };  // + half; 0 is __syncthreads(), 1 stage_x()
+constexpr int kHandoverThreads = (kWarps + 1) * 32;
+
+__device__ __forceinline__ void hand_over(int barrier) {
+  __syncwarp();
+  asm volatile("bar.arrive %0, %1;" ::"r"(barrier), "n"(kHandoverThreads) : "memory");
+}
+
+__device__ __forceinline__ void take_over(int barrier) {
+  __syncwarp();
+  asm volatile("bar.sync %0, %1;" ::"r"(barrier), "n"(kHandoverThreads) : "memory");
+}
 
 // Goes round the stages of the ring; the parity is what a barrier's next phase has.
 struct Ring {
@@ -153,15 +163,14 @@ __device__ void multiply(const Params& p, Shared<kHalves>& shared, const uint4* 
       at.advance(p.stages);
     }
     int half = round % 2;
-    device::wait_barrier(device::shared_address(shared.sums_empty + half), round / 2 % 2 ^ 1);
+    if (round >= 2) take_over(kSumsEmpty + half);
     shared.sums[half][warp][g][2 * t] = sums[0] + others[0];
     shared.sums[half][warp][g][2 * t + 1] = sums[1] + others[1];
     if constexpr (kHalves > 1) {
       shared.sums[half][warp][g + 8][2 * t] = sums[2] + others[2];
       shared.sums[half][warp][g + 8][2 * t + 1] = sums[3] + others[3];
     }
-    // Every lane for itself: racecheck does not follow what __syncwarp() hands to another's arrival.
-    device::arrive(device::shared_address(shared.sums_full + half));
+    hand_over(kSumsFull + half);
   }
 }
 
@@ -180,7 +189,7 @@ __device__ void finish(const Params& p, Shared<kHalves>& shared, const device::E
     for (int i = 0; i < kOwn; ++i) {
       if (exists(i)) added[i] = epilogue.addends(row(i), output);
     }
-    device::wait_barrier(device::shared_address(shared.sums_full + half), round / 2 % 2);
+    take_over(kSumsFull + half);
 #pragma unroll
     for (int i = 0; i < kOwn; ++i) {
       sums[i] = 0.0f;
@@ -189,7 +198,7 @@ __device__ void finish(const Params& p, Shared<kHalves>& shared, const device::E
         sums[i] += shared.sums[half][warp][row(i)][lane % kRows];
       }
     }
-    device::arrive(device::shared_address(shared.sums_empty + half));
+    if (tile + 2 * static_cast<int>(gridDim.x) < p.tiles) hand_over(kSumsEmpty + half);
 #pragma unroll
     for (int i = 0; i < kOwn; ++i) {
       if (exists(i)) epilogue.finish(row(i), output, sums[i], added[i]);
