@@ -58,7 +58,7 @@ def gpt2_tensors(c):
             yield p + norm + ".weight", (h,), "gain", 0.1
             yield p + norm + ".bias", (h,), "bias", 0.02
         for name, rows, cols, std in (
-            ("attn.c_attn", h, 3 * h, 2.0), ("attn.c_proj", h, h, 4 * residual),
+            ("attn.c_attn", h, 3 * h, 1.2), ("attn.c_proj", h, h, 4 * residual),
             ("mlp.c_fc", h, f, 1.0), ("mlp.c_proj", f, h, 4 * residual),
         ):
             yield p + name + ".weight", (rows, cols), "matrix", std * rows**-0.5
@@ -93,7 +93,11 @@ def make_tensor(shape, kind, std, index, args, device, outliers):
     if kind in ("gain", "final_gain"):
         tensor += 1.0
     if kind == "gain" and len(outliers):
+        # What the norm hands on keeps its energy, as trained weights do: with more, attention would turn into a
+        # choice of one position, and any rounding into another text.
+        energy = tensor.square().sum()
         tensor[outliers] *= OUTLIER_GAIN
+        tensor *= (energy / tensor.square().sum()).sqrt()
     return tensor.to(capture.DTYPES[args.dtype])
 
 

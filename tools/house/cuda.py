@@ -177,9 +177,10 @@ def planted(root, binaries, logs):
 
 
 def sanitized(root, binaries, logs, tool):
-    """The conformance suite in shards side by side, then the tests of failing memory: they take all of it, and
-    what fails is what they ask for."""
-    jobs = [(f"shard {i}", [binaries / "test_conformance"],
+    """The conformance suite in shards side by side, then the tests that make calls fail: they take all
+    memory, and what fails is what they ask for."""
+    suites = [binaries / "test_conformance", "--gtest_filter=-OnDevice.*"]
+    jobs = [(f"shard {i}", suites,
              {"TENON_CONFORMANCE_SHARD": f"{i}/{SHARDS}", "TENON_CONFORMANCE": "cuda"}) for i in range(SHARDS)]
     bad = []
 
@@ -194,7 +195,9 @@ def sanitized(root, binaries, logs, tool):
         for name, future in done:
             judge(name, *future.result())
     if tool == "memcheck":
-        judge("memory", *sanitize(root, tool, [binaries / "test_device_memory"], logs / f"{tool}_memory.log", LIMIT_S,
+        for name, command in (("memory", [binaries / "test_device_memory"]),
+                              ("device", [binaries / "test_conformance", "--gtest_filter=OnDevice.*"])):
+            judge(name, *sanitize(root, tool, command, logs / f"{tool}_{name}.log", LIMIT_S,
                                   ("--report-api-errors", "no")))
     return ("failed", "; ".join(bad)) if bad else ("passed", f"0 reports in {len(jobs)} shards")
 
