@@ -142,6 +142,25 @@ void add_choice_rows(const Json& report, std::vector<std::vector<std::string>>& 
   }
 }
 
+// The weights that lost most; --json has all.
+void add_quantisation_rows(const Json& quantisation, std::vector<std::vector<std::string>>& rows) {
+  rows.push_back(
+      {"quantised",
+       fmt::format("{}: {} weights, {} of {}, {:.3g} bits a weight; error of a weight's norm "
+                   "{:.3g} in the middle, {:.3g} at most",
+                   quantisation.get_string("format", ""), quantisation.get_int("weights", 0),
+                   format_bytes(quantisation.get_int("bytes", 0)),
+                   format_bytes(quantisation.get_int("source_bytes", 0)),
+                   number(quantisation, "bits_per_weight"), number(quantisation, "median_error"),
+                   number(quantisation, "largest_error"))});
+  constexpr size_t kShown = 3;
+  const Json::Array& layers = quantisation.at("layers", "quantisation").as_array("layers");
+  for (size_t i = 0; i < std::min(kShown, layers.size()); ++i) {
+    rows.push_back({"", fmt::format("{} {:.3g}", layers[i].get_string("weight", "?"),
+                                    number(layers[i], "relative_norm"))});
+  }
+}
+
 std::string summary(const Json& report) {
   std::vector<std::vector<std::string>> rows;
   rows.push_back({"model", report.get_string("model", "") + ", " +
@@ -157,6 +176,9 @@ std::string summary(const Json& report) {
   if (const Json* types = report.find("types")) {
     std::string text = describe_types(*types);
     if (!text.empty()) rows.push_back({"types", text});
+  }
+  if (const Json* quantisation = report.find("quantisation")) {
+    add_quantisation_rows(*quantisation, rows);
   }
   add_choice_rows(report, rows);
   add_range_rows(report, rows);
@@ -231,6 +253,14 @@ VerbAction declare_build(CLI::App& app) {
   app.add_option("--name", options.name, "what people call the model; else the folder's name");
   app.add_option("--dtype", options.dtype, "auto (as stored), f32, bf16 or f16")
       ->capture_default_str();
+  app.add_option("--quant", options.quant,
+                 "weights of linears in 8 or 4 bits: w8a8 (x in 8 bits too, row by row) or w4a16; "
+                 "embeddings and head keep --dtype")
+      ->capture_default_str();
+  app.add_option("--group-size", options.group_size,
+                 "w4a16: inputs that share a scale: 32 (the default), 64 or 128")
+      ->type_name("N");
+  app.add_flag("--asymmetric", options.asymmetric, "zero points of their own with --quant");
   app.add_option("--max-batch-size", options.max_batch_size, "sequences that run at once")
       ->capture_default_str();
   app.add_option("--max-seq-len", options.max_seq_len,

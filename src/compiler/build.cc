@@ -9,6 +9,7 @@
 #include "compiler/choose_types.h"
 #include "compiler/gate.h"
 #include "compiler/lower.h"
+#include "compiler/quantisation_report.h"
 #include "compiler/repair_file.h"
 #include "compiler/settings.h"
 #include "device/device.h"
@@ -63,7 +64,10 @@ void open_devices(const BuildOptions& options) {
   if (options.devices.empty()) {
     throw Error(ErrorCode::Usage, "no device to prove the plan on").at("--device");
   }
-  for (const device::DeviceId& id : options.devices) runtime::open_backends(id);
+  for (const device::DeviceId& id : options.devices) {
+    if (options.quant != "none") runtime::check_quantised_device(options.quant, id);
+    runtime::open_backends(id);
+  }
 }
 
 // What is known of the model before its plan is made.
@@ -78,7 +82,8 @@ LoweredPlan make_plan(const BuildOptions& options, const Import& import,
   LoweredPlan lowered;
   lowered.plan = describe_plan(options, import.settings, import.model);
   if (!types.empty()) lowered.plan.precision.set("types", to_json(types));
-  passes::PassOptions pass_options{import.settings.precision, {}, type_map(types)};
+  passes::PassOptions pass_options{
+      import.settings.precision, {}, type_map(types), import.settings.quantisation};
   for (ir::Graph graph : import.model.model.stages) {
     lowered.plan.graph_before += ir::print(graph);
     for (const passes::PassReport& report : passes::run_passes(graph, pass_options)) {
@@ -178,14 +183,20 @@ data::Json reference_steps(const std::shared_ptr<const plan::PlanFile>& file,
   return steps;
 }
 
-[[noreturn]] void gate_failed(const GateResult& gate, const device::DeviceId& device,
-                              const std::string& kept) {
+[[noreturn]] void gate_failed(const BuildOptions& options, const GateResult& gate,
+                              const device::DeviceId& device, const std::string& kept) {
   Error error(ErrorCode::ProofFailed, "the plan failed its fidelity gate");
   if (device.kind != device::Kind::Cpu) error.at(device.to_string());
   if (!gate.first_bad.empty()) error.at("first bad tensor " + gate.first_bad);
   error.got(join(gate.failures, "; "));
-  error.fix(kept.empty() ? "nothing was written; --keep-failed keeps the plan for study"
-                         : "the plan is kept at " + kept);
+  std::string fix = kept.empty() ? "nothing was written; --keep-failed keeps the plan for study"
+                                 : "the plan is kept at " + kept;
+  // Rounded weights lose most on text a model was not trained on.
+  bool built_in = options.check_file.empty() && options.golden_file.empty();
+  if (options.quant != "none" && built_in) {
+    fix += "; --check FILE judges it on text of the kind the model is for";
+  }
+  error.fix(fix);
   throw error;
 }
 
@@ -220,8 +231,7 @@ data::Json range_report(const Reference& reference) {
 // Each device in turn: all are recorded, the first that fails ends the build.
 void run_gates(const BuildOptions& options, const Import& import, const Reference& reference,
                const std::shared_ptr<const plan::PlanFile>& file, plan::PlanWriter& writer,
-               BuildResult& result, Progress& progress) {
-  plan::Evidence evidence;
+               plan::Evidence evidence, BuildResult& result, Progress& progress) {
   data::Json gates = data::Json::array(), ranges = range_report(reference);
   result.report.set("ranges", ranges);
   evidence.entries.push_back(evidence_entry("ranges", ranges));
@@ -243,7 +253,7 @@ void run_gates(const BuildOptions& options, const Import& import, const Referenc
       kept = options.output + ".failed";
       writer.commit_as(kept);
     }
-    gate_failed(gate, device, kept);
+    gate_failed(options, gate, device, kept);
   }
 }
 
@@ -255,8 +265,10 @@ int64_t peak_memory(const BuildOptions& options, const Import& import, const Low
                   8 * static_cast<int64_t>(lowered.plan.tokenizer.size()) +
                   16 * static_cast<int64_t>(lowered.plan.graph_before.size());
   int64_t largest = 0;
-  for (const plan::Constant& constant : lowered.plan.constants)
-    largest = std::max(largest, constant.bytes);
+  for (const Recipe& recipe : lowered.recipes) {
+    bool quantised = recipe.kind() == Recipe::Kind::Quantise;
+    largest = std::max(largest, recipe.bytes() + (quantised ? recipe.parts()[0].bytes() : 0));
+  }
   bytes += largest;
   if (!options.gate) return bytes;
   CheckData data = load_check_data(options, import);
@@ -290,8 +302,9 @@ BuildEstimate estimate(const BuildOptions& options) {
       (64 << 10);
   result.peak_memory_bytes = peak_memory(options, import, lowered);
   constexpr double kWriteBytesPerSecond = 400e6, kGateFlopsPerThread = 20e9, kGateTokens = 130;
-  double parameters = static_cast<double>(constant_bytes(lowered.plan)) /
-                      (dtype_bits(import.settings.precision) / 8);
+  double parameters = 0;
+  for (const plan::Constant& constant : lowered.plan.constants)
+    parameters += static_cast<double>(constant.extents.count());
   result.seconds = 0.3 + static_cast<double>(result.plan_bytes) / kWriteBytesPerSecond;
   if (options.gate) {
     result.seconds +=
@@ -334,7 +347,17 @@ BuildResult build(const BuildOptions& options, Progress& progress) {
       .set("ledger", ledger_json(model.model.ledger));
   result.report.set("passes", pass_report)
       .set("reference_steps", reference_steps(file, options.devices[0]));
-  if (reference) run_gates(options, import, *reference, file, writer, result, progress);
+  plan::Evidence evidence;
+  if (import.settings.quantisation) {
+    progress.begin("measuring quantisation", 1);
+    data::Json quantisation = quantisation_report(lowered, *model.weights);
+    progress.end();
+    quantisation.set("format", describe(import.settings.quantisation));
+    result.report.set("quantisation", quantisation);
+    evidence.entries.push_back(evidence_entry("quantisation", quantisation));
+    writer.write_evidence(evidence);
+  }
+  if (reference) run_gates(options, import, *reference, file, writer, evidence, result, progress);
   result.report.set("plan", options.output).set("identity", to_hex(file->identity()));
   result.report.set("weights_bytes", constant_bytes(lowered.plan)).set("seconds", watch.seconds());
   writer.commit();

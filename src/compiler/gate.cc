@@ -119,6 +119,11 @@ GateBudget default_budget(DType precision) {
   return {1e-4, 0, 0.995, false};
 }
 
+GateBudget quantised_budget(const passes::Quantisation& quantisation) {
+  if (quantisation.weights.codes == DType::U4) return {0, 0.08, 0.85, false};
+  return {0, 0.01, 0.95, false};
+}
+
 data::Json to_json(const GateBudget& budget) {
   data::Json json = data::Json::object();
   if (budget.max_error_over_rms > 0) json.set("max_error_over_rms", budget.max_error_over_rms);

@@ -10,6 +10,7 @@
 #include "compiler/ranges.h"
 #include "data/json.h"
 #include "device/device.h"
+#include "passes/pipeline.h"
 #include "plan/plan_file.h"
 
 namespace tenon::compiler {
@@ -23,6 +24,7 @@ struct GateBudget {
   bool loosened = false;
 };
 GateBudget default_budget(DType precision);
+GateBudget quantised_budget(const passes::Quantisation& quantisation);
 data::Json to_json(const GateBudget& budget);
 
 struct GateResult {

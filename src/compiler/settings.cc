@@ -50,6 +50,10 @@ data::Json provenance_of(const BuildOptions& options, const ImportedModel& model
     files.push_back(entry);
   }
   data::Json used = data::Json::object();
+  if (options.quant != "none") {
+    used.set("quant", options.quant).set("group_size", options.group_size);
+    used.set("asymmetric", options.asymmetric);
+  }
   used.set("dtype", options.dtype).set("max_batch_size", options.max_batch_size);
   used.set("max_seq_len", options.max_seq_len).set("gate", options.gate);
   data::Json provenance = data::Json::object();
@@ -58,7 +62,48 @@ data::Json provenance_of(const BuildOptions& options, const ImportedModel& model
   return provenance;
 }
 
+// The spec that the options name, none, or a problem.
+std::optional<passes::Quantisation> settle_quantisation(const BuildOptions& options,
+                                                        Problems& problems) {
+  auto refuse = [&](std::string_view option, std::string_view what, std::string_view got,
+                    std::string_view accepted) -> std::optional<passes::Quantisation> {
+    problems.add(Error(ErrorCode::Usage, what).at(option).got(got).accepted(accepted));
+    return std::nullopt;
+  };
+  bool four = options.quant == "w4a16";
+  if (!four && options.quant != "w8a8" && options.quant != "none") {
+    return refuse("--quant", "unknown quantisation", options.quant, "none, w8a8, w4a16");
+  }
+  int64_t group = options.group_size;
+  if (!four && group != 0) {
+    return refuse("--group-size", "only w4a16 has groups", std::to_string(group), "nothing");
+  }
+  if (group != 0 && group != 32 && group != 64 && group != 128) {
+    return refuse("--group-size", "no such group", std::to_string(group), "32, 64, 128");
+  }
+  if (options.quant == "none") {
+    if (!options.asymmetric) return std::nullopt;
+    return refuse("--asymmetric", "there is nothing to quantise", "--quant none", "w8a8, w4a16");
+  }
+  passes::Quantisation result;
+  result.weights.codes = four ? DType::U4 : DType::U8;
+  result.weights.scales = four ? DType::F16 : DType::F32;
+  result.weights.group = four && group == 0 ? 32 : group;
+  result.weights.zero_points = options.asymmetric;
+  result.x_codes = four ? "" : "i8";
+  return result;
+}
+
 }  // namespace
+
+std::string describe(const std::optional<passes::Quantisation>& quantisation) {
+  if (!quantisation) return "none";
+  const QuantSpec& spec = quantisation->weights;
+  std::string text = spec.codes == DType::U4 ? "w4" : "w8";
+  text += quantisation->x_codes.empty() ? "a16" : "a8";
+  if (spec.group > 0) text += " g" + std::to_string(spec.group);
+  return text + (spec.zero_points ? " asymmetric" : " symmetric");
+}
 
 BuildSettings settle(const BuildOptions& options, const ImportedModel& model) {
   BuildSettings settings;
@@ -85,7 +130,9 @@ BuildSettings settle(const BuildOptions& options, const ImportedModel& model) {
     refuse("--max-batch-size", "out of range", std::to_string(options.max_batch_size),
            "1 to 65536");
   }
-  settings.budget = default_budget(settings.precision);
+  settings.quantisation = settle_quantisation(options, problems);
+  settings.budget = settings.quantisation ? quantised_budget(*settings.quantisation)
+                                          : default_budget(settings.precision);
   auto check_budget = [&](std::string_view option, std::optional<double> value, double most) {
     // 0 would read as "not held", which only gate = false may say.
     if (!value || (*value > 0 && *value <= most)) return;
@@ -119,7 +166,7 @@ plan::Plan describe_plan(const BuildOptions& options, const BuildSettings& setti
       .set("max_seq_len", settings.max_seq_len);
   plan.generation = generation_of(model);
   plan.precision.set("dtype", dtype_name(settings.precision));
-  plan.precision.set("residual_dtype", "f32").set("quantisation", "none");
+  plan.precision.set("residual_dtype", "f32").set("quantisation", describe(settings.quantisation));
   plan.budgets = to_json(settings.budget);
   for (const std::string& path : options.tactics_files)
     plan.tactics.push_back(plan::read_tactics_file(path).set);

@@ -2,6 +2,7 @@
 
 #include "compiler/build.h"
 #include "compiler/gate.h"
+#include "passes/pipeline.h"
 #include "plan/plan.h"
 
 namespace tenon::compiler {
@@ -10,11 +11,15 @@ namespace tenon::compiler {
 struct BuildSettings {
   DType precision = DType::F32;
   int64_t max_batch_size = 0, max_seq_len = 0;
+  std::optional<passes::Quantisation> quantisation;
   GateBudget budget;
 };
 
 // Throws ErrorCode::Usage listing every option that cannot be met.
 BuildSettings settle(const BuildOptions& options, const ImportedModel& model);
+
+// "none", "w8a8 symmetric", "w4a16 g32 asymmetric".
+std::string describe(const std::optional<passes::Quantisation>& quantisation);
 
 // The descriptive part of a plan: everything but stages, constants and graphs.
 plan::Plan describe_plan(const BuildOptions& options, const BuildSettings& settings,

@@ -6,11 +6,13 @@
 #include "ops/kv_cache.h"
 #include "ops/layer_norm.h"
 #include "ops/linear.h"
+#include "ops/quantised_linear.h"
 #include "ops/rms_norm.h"
 #include "ops/rope.h"
 #include "ops/sample.h"
 #include "ops/slice.h"
 #include "ops/unary.h"
+#include "tensor/formats/quantised_weight.h"
 
 namespace tenon::ops {
 namespace {
@@ -124,6 +126,59 @@ void Linear::infer(InferContext& context) {
   if (context.has(3)) {
     context.need_rank(3, shape.size(), "residual");
     context.need_equal(context.input(3).shape.back(), weight.shape[0], "residual");
+  }
+  context.set_output(0, {dtype_attribute(op.dtype, x.dtype), shape, {}});
+}
+
+namespace {
+
+// The extents that a quantised weight's component must have.
+void need_extents(InferContext& context, size_t port, const Extents& wanted,
+                  std::string_view name) {
+  context.need_rank(port, static_cast<size_t>(wanted.rank()), name);
+  for (int i = 0; i < wanted.rank(); ++i) {
+    context.need_equal(context.input(port).shape[i], Dim(wanted[i]), name);
+  }
+}
+
+void check_components(InferContext& context, const QuantisedLinear& op) {
+  need_positive(op.out, "out");
+  need_positive(op.in, "in");
+  if (op.in > kMostQuantisedInputs) {
+    throw bad("too many inputs for sums of 32 bits", "in")
+        .got(std::to_string(op.in))
+        .accepted("at most " + std::to_string(kMostQuantisedInputs));
+  }
+  if (!op.x_codes.empty() && op.x_codes != "i8") {
+    throw bad("unknown codes of x", "x_codes").got(op.x_codes).accepted("\"\" or \"i8\"");
+  }
+  QuantSpec spec = op.spec(context.input(1).dtype, context.input(2).dtype, context.has(3));
+  need_extents(context, 1, code_extents(spec, op.out, op.in), "codes");
+  need_extents(context, 2, scale_extents(spec, op.out, op.in), "scales");
+  if (!context.has(3)) return;
+  context.need_dtype(3, DType::U8, "zeros");
+  need_extents(context, 3, scale_extents(spec, op.out, op.in), "zeros");
+}
+
+}  // namespace
+
+void QuantisedLinear::infer(InferContext& context) {
+  QuantisedLinear op = read_attributes<QuantisedLinear>(context.attributes());
+  if (!op.activation.empty()) check_kind(op.activation, kUnaryKinds, std::size(kUnaryKinds), kName);
+  context.need_float(0, "x");
+  const ValueType& x = context.input(0);
+  if (x.shape.empty()) throw bad("input needs at least one axis", "x");
+  check_components(context, op);
+  context.need_equal(x.shape.back(), Dim(op.in), "x and weight");
+  Shape shape = x.shape;
+  shape.back() = op.out;
+  if (context.has(4)) {
+    context.need_rank(4, 1, "bias");
+    context.need_equal(context.input(4).shape[0], Dim(op.out), "bias");
+  }
+  if (context.has(5)) {
+    context.need_rank(5, shape.size(), "residual");
+    context.need_equal(context.input(5).shape.back(), Dim(op.out), "residual");
   }
   context.set_output(0, {dtype_attribute(op.dtype, x.dtype), shape, {}});
 }

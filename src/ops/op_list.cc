@@ -15,6 +15,7 @@
 #include "ops/linear.h"
 #include "ops/matmul.h"
 #include "ops/pad.h"
+#include "ops/quantised_linear.h"
 #include "ops/reshape.h"
 #include "ops/resize.h"
 #include "ops/rms_norm.h"

@@ -20,6 +20,7 @@
   X(Matmul)          \
   X(Pad)             \
   X(PagedAttention)  \
+  X(QuantisedLinear) \
   X(Reshape)         \
   X(Resize)          \
   X(RmsNorm)         \

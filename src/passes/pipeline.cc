@@ -20,6 +20,7 @@ namespace tenon::passes {
   X(norm_residual, "norm(a + r) -> norm with residual and sum")                   \
   X(precision, "weights, matmul activations and caches in the asked type")        \
   X(remove_no_op_casts, "removes the casts that the precision made needless")     \
+  X(quantise, "linears with weights of 8 or 4 bits where that is asked")          \
   X(fused_chain, "chains of unary, binary and cast -> one fused")
 
 #define TENON_PASS(name, what) size_t name(ir::Graph& graph, const PassOptions& options);

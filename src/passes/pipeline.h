@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <map>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -9,8 +10,15 @@
 
 #include "ir/graph.h"
 #include "tensor/dtype.h"
+#include "tensor/value_type.h"
 
 namespace tenon::passes {
+
+// How the weights of linears are stored, and whether their x is rounded to 8 bits.
+struct Quantisation {
+  QuantSpec weights;
+  std::string x_codes;  // "" or "i8"
+};
 
 struct PassOptions {
   DType precision = DType::F32;  // of weights, matmul activations and KV caches: f32, bf16, f16
@@ -18,6 +26,8 @@ struct PassOptions {
   // Values, states and weights that get another of these types than `precision`, by name. A linear
   // multiplies in the type of its weight where that is listed, else of its x where that is.
   std::map<std::string, DType> types = {};
+  // Of the linears whose weight is not listed in `types` and that give no graph output.
+  std::optional<Quantisation> quantisation = {};
 };
 
 struct PassReport {

@@ -6,6 +6,7 @@
 #include "base/text.h"
 #include "ops/kv_cache.h"
 #include "ops/linear.h"
+#include "ops/quantised_linear.h"
 
 namespace tenon::prove {
 namespace {
@@ -16,6 +17,11 @@ std::string handle_of(const plan::Stage& stage, const ComparedTensor& tensor) {
   if (step.op == ops::Linear::kName && step.inputs.size() > 1 && step.inputs[1] >= 0) {
     const auto& names = stage.values[step.inputs[1]].names;
     if (!names.empty()) return names[0];
+  }
+  // Its codes carry the weight's own name after theirs.
+  if (step.op == ops::QuantisedLinear::kName && step.inputs.size() > 1 && step.inputs[1] >= 0) {
+    const auto& names = stage.values[step.inputs[1]].names;
+    if (names.size() > 1) return names[1];
   }
   // Attention multiplies q with the cache, in the cache's type.
   bool caches = step.op == ops::PagedAttention::kName || step.op == ops::RopeKvAppend::kName;
@@ -43,7 +49,10 @@ RepairStep raise(const plan::Stage& stage, const ComparedTensor& tensor, DType p
 Repair suggest_repair(const plan::Stage& stage, const TensorComparison& comparison, DType precision,
                       double wanted_share) {
   Repair repair;
-  if (precision == DType::F32) {
+  bool quantised = std::any_of(stage.steps.begin(), stage.steps.end(), [](const auto& step) {
+    return step.op == ops::QuantisedLinear::kName;
+  });
+  if (precision == DType::F32 && !quantised) {
     repair.note = "the plan is f32 already: a step that stands out is wrong, not rounded";
     return repair;
   }

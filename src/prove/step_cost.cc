@@ -6,6 +6,7 @@
 #include "ops/gather_rows.h"
 #include "ops/kv_cache.h"
 #include "ops/linear.h"
+#include "ops/quantised_linear.h"
 
 namespace tenon::prove {
 namespace {
@@ -50,6 +51,11 @@ class Costs {
     if (step.op == ops::Linear::kName) {
       double rows = count_of(type(step.outputs[0]), symbols_);
       cost.flops += 2 * rows * static_cast<double>(last_of(type(step.inputs[1])));
+    }
+    if (step.op == ops::QuantisedLinear::kName) {
+      auto op = ops::read_attributes<ops::QuantisedLinear>(step.attributes);
+      double rows = count_of(type(step.outputs[0]), symbols_);
+      cost.flops += 2 * rows * static_cast<double>(op.in);
     }
     add_cache(step, cost);
     return cost;

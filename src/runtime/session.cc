@@ -8,6 +8,16 @@
 #include "runtime/device_constants.h"
 
 namespace tenon::runtime {
+
+void check_quantised_device(std::string_view quantisation, const device::DeviceId& device) {
+  if (device.kind == device::Kind::Cpu) return;
+  throw Error(ErrorCode::Unsupported, "weights of 8 or 4 bits do not run on GPUs yet")
+      .at(device.to_string())
+      .got(quantisation)
+      .accepted("cpu")
+      .fix("use --device cpu, or build a plan with --quant none for this device");
+}
+
 namespace {
 
 class FileConstants : public ConstantSource {
@@ -42,6 +52,8 @@ Session::~Session() = default;
 
 void Session::make_runners(ConstantSource& constants, const SessionOptions& options) {
   TENON_CHECK(!options.devices.empty());
+  std::string quantisation = plan_.precision.get_string("quantisation", "none");
+  if (quantisation != "none") check_quantised_device(quantisation, options.devices[0]);
   DeviceBackends opened = open_backends(options.devices[0], options.reference_only);
   device_ = opened.device;
   stream_ = device_->make_stream();

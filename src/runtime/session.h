@@ -22,6 +22,9 @@ struct SessionOptions {
   bool use_tactics = true;
 };
 
+// Throws ErrorCode::Unsupported where the device has no kernels for weights of 8 or 4 bits.
+void check_quantised_device(std::string_view quantisation, const device::DeviceId& device);
+
 // A plan made ready to run on its devices. Entry to kernel: StageRunner::run -> run_step -> the
 // bound implementation's run -> launch.
 class Session {

@@ -1,6 +1,7 @@
 #include "tensor/recipe.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include "base/checked.h"
 #include "base/hash.h"
@@ -19,6 +20,8 @@ struct Recipe::Node {
   int axis = 0;                           // Slice, Concat
   int64_t begin = 0, end = 0;             // Slice
   std::vector<int64_t> axes;              // Permute
+  QuantSpec quant = {};                   // Quantise
+  QuantPart part = QuantPart::Codes;
 };
 
 namespace {
@@ -27,6 +30,10 @@ namespace {
 bool rounds_inside(const Recipe& recipe) {
   if (recipe.kind() == Recipe::Kind::Cast || recipe.kind() == Recipe::Kind::Add) return true;
   return std::any_of(recipe.parts().begin(), recipe.parts().end(), rounds_inside);
+}
+
+std::string_view part_name(QuantPart part) {
+  return part == QuantPart::Codes ? "codes" : part == QuantPart::Scales ? "scales" : "zeros";
 }
 
 template <class T>
@@ -113,6 +120,18 @@ Recipe Recipe::add(Recipe a, Recipe b) {
   return Recipe(std::make_shared<const Node>(std::move(node)));
 }
 
+Recipe Recipe::quantise(Recipe of, const QuantSpec& spec, QuantPart part) {
+  TENON_CHECK(of.extents().rank() == 2 && (part != QuantPart::Zeros || spec.zero_points));
+  int64_t out = of.extents()[0], in = of.extents()[1];
+  bool codes = part == QuantPart::Codes;
+  DType dtype = codes ? spec.codes : part == QuantPart::Scales ? spec.scales : DType::U8;
+  Extents extents = codes ? code_extents(spec, out, in) : scale_extents(spec, out, in);
+  Node node{Kind::Quantise, dtype, extents, {std::move(of)}, {}, nullptr, 0, 0, 0, {}};
+  node.quant = spec;
+  node.part = part;
+  return Recipe(std::make_shared<const Node>(std::move(node)));
+}
+
 Recipe::Kind Recipe::kind() const {
   return node_->kind;
 }
@@ -127,6 +146,15 @@ const std::vector<Recipe>& Recipe::parts() const {
 }
 const Tensor* Recipe::literal_value() const {
   return node_->literal.get();
+}
+
+const QuantSpec& Recipe::quant_spec() const {
+  TENON_CHECK(kind() == Kind::Quantise);
+  return node_->quant;
+}
+QuantPart Recipe::quant_part() const {
+  TENON_CHECK(kind() == Kind::Quantise);
+  return node_->part;
 }
 
 std::vector<std::string> Recipe::source_names() const {
@@ -159,6 +187,9 @@ std::string Recipe::to_string() const {
       return "cast(" + inner() + "; " + std::string(dtype_name(dtype())) + ")";
     case Kind::Add:
       return "add(" + inner() + ", " + node_->parts[1].to_string() + ")";
+    case Kind::Quantise:
+      return "quantise(" + inner() + "; " + tenon::to_string(node_->quant) + "; " +
+             std::string(part_name(node_->part)) + ")";
     case Kind::Concat:
       break;
   }
@@ -184,6 +215,7 @@ std::optional<TensorView> Recipe::view(const WeightSource& source) const {
     case Kind::Concat:
     case Kind::Cast:
     case Kind::Add:
+    case Kind::Quantise:
       return std::nullopt;
     default:
       break;
@@ -225,6 +257,16 @@ void Recipe::evaluate_into(const WeightSource& source, const TensorView& out) co
     return;
   }
   Tensor inner = node_->parts[0].evaluate(source);
+  if (kind() == Kind::Quantise) {
+    OwnedQuantisedWeight quantised = round_to_nearest(inner, node_->quant);
+    QuantPart part = node_->part;
+    const Tensor& wanted = part == QuantPart::Codes    ? quantised.codes
+                           : part == QuantPart::Scales ? quantised.scales
+                                                       : quantised.zeros;
+    TENON_CHECK(out.is_contiguous() && out.bytes() == wanted.view().bytes());
+    std::memcpy(out.data, wanted.view().data, out.bytes());
+    return;
+  }
   TensorView result = inner.view();
   if (kind() == Kind::Slice) result = result.slice(node_->axis, node_->begin, node_->end);
   if (kind() == Kind::Permute) result = result.permuted(node_->axes);

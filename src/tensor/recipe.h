@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "tensor/formats/quantised_weight.h"
 #include "tensor/tensor.h"
 #include "tensor/weight_source.h"
 
@@ -14,7 +15,7 @@ namespace tenon {
 // (or by the oracle), so that at most one constant is in memory. Immutable and cheap to copy.
 class Recipe {
  public:
-  enum class Kind { Source, Literal, Slice, Concat, Permute, Reshape, Cast, Add };
+  enum class Kind { Source, Literal, Slice, Concat, Permute, Reshape, Cast, Add, Quantise };
 
   static Recipe source(const WeightInfo& info);
   // A value computed by Tenon (a rotary frequency table); carried in the recipe.
@@ -27,6 +28,8 @@ class Recipe {
   static Recipe cast(Recipe of, DType dtype);  // `of` itself where the type is right already
   // The sum of two float values of equal type and extents, rounded once (base weights + delta).
   static Recipe add(Recipe a, Recipe b);
+  // One part of a weight [out, in] rounded to the nearest code of the spec.
+  static Recipe quantise(Recipe of, const QuantSpec& spec, QuantPart part);
 
   Kind kind() const;
   DType dtype() const;
@@ -34,6 +37,9 @@ class Recipe {
   int64_t bytes() const { return dtype_bytes(dtype(), extents().count()); }
   const std::vector<Recipe>& parts() const;
   const Tensor* literal_value() const;
+  // Of Quantise only.
+  const QuantSpec& quant_spec() const;
+  QuantPart quant_part() const;
 
   // The source tensors it reads, in order, each once.
   std::vector<std::string> source_names() const;

@@ -105,7 +105,12 @@ Operand ints(const std::vector<int32_t>& values) {
 }
 
 Operand from_tensor(const Tensor& tensor) {
-  Operand operand = make_operand(tensor.dtype(), tensor.extents(), Layout::Contiguous);
+  Operand operand;
+  operand.present = true;
+  operand.bucket = tensor.extents();
+  operand.buffer =
+      GuardedBuffer(tensor.view().bytes(), GuardedBuffer::kNanByte, GuardedBuffer::kNanByte);
+  operand.view = TensorView(operand.buffer.data(), tensor.dtype(), tensor.extents());
   std::memcpy(operand.view.data, tensor.view().data, tensor.view().bytes());
   return operand;
 }

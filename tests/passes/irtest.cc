@@ -1,6 +1,6 @@
 // Runs every tests/passes/*.irtest. A file is
-//   pass <name> [precision=bf16] [disabled=a,b] [types=name:f16,...]      ("all" is the whole
-//   pipeline) <graph>
+//   pass <name> [precision=bf16] [disabled=a,b] [types=name:f16,...] [quant=u8|u8z|u4|u4z] ("all"
+//   is the whole pipeline) <graph>
 //   ---
 //   <expected graph, or the word unchanged>
 // Graphs are compared in the text form, with values numbered anew and types inferred anew.
@@ -40,6 +40,14 @@ Case read_case(const std::string& path) {
       result.options.precision = dtype_from_name(value).value();
     } else if (word.starts_with("disabled=")) {
       result.options.disabled = split(value, ',');
+    } else if (word.starts_with("quant=")) {
+      bool four = value.starts_with("u4");
+      Quantisation quantisation{{}, four ? "" : "i8"};
+      quantisation.weights.codes = four ? DType::U4 : DType::U8;
+      quantisation.weights.scales = four ? DType::F16 : DType::F32;
+      quantisation.weights.group = four ? 32 : 0;
+      quantisation.weights.zero_points = value.ends_with("z");
+      result.options.quantisation = quantisation;
     } else if (word.starts_with("types=")) {
       for (const std::string& entry : split(value, ',')) {
         size_t colon = entry.rfind(':');

@@ -28,6 +28,9 @@ const char* missing_for(Isa isa) {
   if (!__builtin_cpu_supports("avx512dq")) return "avx512dq";
   if (!__builtin_cpu_supports("avx512vl")) return "avx512vl";
   if (isa == Isa::Avx512) return nullptr;
+  if (isa == Isa::Avx512Vnni) {
+    return __builtin_cpu_supports("avx512vnni") ? nullptr : "avx512_vnni";
+  }
   return has_avx512_bf16() ? nullptr : "avx512_bf16";
 }
 

@@ -7,6 +7,10 @@
   X(kLinearBf16Avx512)               \
   X(kLinearAvx512)                   \
   X(kLinearAvx2)                     \
+  X(kQuantisedLinearInt8Vnni)        \
+  X(kQuantisedLinearInt8Avx2)        \
+  X(kQuantisedLinearCodes4Avx512)    \
+  X(kQuantisedLinearCodes4Avx2)      \
   X(kRmsNormAvx512)                  \
   X(kRmsNormAvx2)                    \
   X(kLayerNormAvx512)                \

@@ -95,6 +95,56 @@ struct GemvKernels {
 inline constexpr int64_t kGemvPadding = 64;
 inline constexpr int kMostGemvRows = 24;  // of worth_up_to
 
+// How the columns of a panel (tensor/formats/quantised_weight.h) are scaled. Groups and inputs are
+// those of one call: whole groups, or a part of the only one.
+struct PanelScales {
+  const void* scales = nullptr;    // [groups, 32]
+  bool half = false;               // f16 and not f32
+  const uint8_t* zeros = nullptr;  // [groups, 32]; null: `middle` everywhere
+  int middle = 0;
+  int64_t groups = 1, units = 0;  // units (of 4 inputs) of a group: a multiple of 8
+};
+
+// c[rows, 32] (+)= x . panel^T in integers, a group at a time; without the scale of x.
+struct Int8Tile {
+  int rows = 0;  // <= max_rows
+  const int8_t* x = nullptr;
+  int64_t x_pitch = 0;
+  const int32_t* sums = nullptr;  // [rows, groups] of the codes of x
+  int64_t sums_pitch = 0;
+  const uint8_t* codes = nullptr;  // [units, 32, 4]; pairs of units in a byte where `packed`
+  bool packed = false;
+  PanelScales scales;
+  float* c = nullptr;
+  int64_t c_pitch = 0;
+  bool accumulate = false;
+  // Memory that is read soon: `fetch_lines` cache lines for every 8 units, from here on.
+  const void* fetch = nullptr;
+  int64_t fetch_lines = 0;
+};
+
+struct Int8Kernels {
+  int max_rows;
+  // x [inputs] (a multiple of 32) as the op quantised_linear says: codes, their sums by `group`
+  // inputs; returns the scale, NaN where an element is not finite.
+  float (*quantise_row)(const float* x, int64_t inputs, int64_t group, int8_t* codes,
+                        int32_t* sums);
+  // Codes of 4 bits as [units, 32, 4] bytes.
+  void (*unpack)(const uint8_t* codes, int64_t units, uint8_t* to);
+  void (*tile)(const Int8Tile& tile);
+};
+
+// A panel of codes of 4 bits with x in f32.
+struct Codes4Kernels {
+  int max_rows;
+  int columns;  // of one call of unpack; those of GemmKernels
+  // b[inputs, columns] from column `first` of the panel on, as GemmKernels::tile wants it.
+  void (*unpack)(const uint8_t* codes, int64_t first, const PanelScales& scales, float* b);
+  // c[rows, 32] = x . panel^T
+  void (*multiply)(int rows, const float* x, int64_t x_pitch, const uint8_t* codes,
+                   const PanelScales& scales, float* c, int64_t c_pitch);
+};
+
 // Rows that will be read next: position p of a kernel fetches row p of these into L2.
 struct RowFetch {
   const void* const* rows = nullptr;
@@ -121,13 +171,19 @@ extern const RowKernels kRows;
 extern const GemmKernels kGemm;
 extern const GemvKernels kGemv;
 extern const AttentionKernels kAttention;
+extern const Int8Kernels kInt8;
+extern const Codes4Kernels kCodes4;
 }  // namespace avx2
 namespace avx512 {
 extern const RowKernels kRows;
 extern const GemmKernels kGemm;
 extern const GemvKernels kGemv;
 extern const AttentionKernels kAttention;
+extern const Codes4Kernels kCodes4;
 }  // namespace avx512
+namespace avx512vnni {
+extern const Int8Kernels kInt8;
+}  // namespace avx512vnni
 namespace avx512bf16 {
 extern const GemmKernels kGemm;
 extern const GemvKernels kGemv;

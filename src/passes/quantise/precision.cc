@@ -11,6 +11,7 @@
 #include "ops/kv_cache.h"
 #include "ops/layer_norm.h"
 #include "ops/linear.h"
+#include "ops/quantised_linear.h"
 #include "ops/rms_norm.h"
 #include "ops/rope.h"
 #include "ops/slice.h"
@@ -70,7 +71,7 @@ class Flow {
     if (scales(node)) return rounded_[node.outputs[0]];
     if (node.op == ops::Linear::kName) return port < 2;
     if (port != 0) return false;
-    if (node.op == ops::Glu::kName) return true;
+    if (is_any(node, {ops::Glu::kName, ops::QuantisedLinear::kName})) return true;
     // The output has the input's type and must not change a graph output.
     if (keeps_type(node)) return !given_out_[node.outputs[0]];
     if (node.op == ops::Cast::kName) return op_of<ops::Cast>(node).dtype != "f32";

@@ -2,14 +2,30 @@
 
 #include "backends/cpu/kernels/row_access.h"
 #include "backends/cpu/kernels/tables.h"
+#include "tensor/formats/quantised_weight.h"
 
 // The two ways of `linear` share one implementation, since the number of rows is known only when it
 // runs: few rows stream the weight once (linear_gemv.cc), more go through packed tiles
 // (linear_gemm.cc).
 namespace tenon::cpu {
 
+// A quantised weight as kernels read it: panels of 32 columns of y, one after the other.
+struct PanelWeight {
+  PanelSizes sizes;
+  const uint8_t* codes = nullptr;
+  bool packed = false;  // two units in a byte
+  PanelScales scales;   // of the first panel
+
+  const uint8_t* panel(int64_t index) const { return codes + index * panel_bytes(); }
+  int64_t panel_bytes() const { return sizes.inputs * kPanelRows / (packed ? 2 : 1); }
+  // Of `groups` groups from `first` on.
+  PanelScales scales_of(int64_t panel, int64_t first, int64_t groups) const;
+};
+
 struct LinearCall {
   RowAccess x, weight, residual, y;
+  const PanelWeight* panels = nullptr;    // in place of `weight`, for codes of 4 bits
+  const Codes4Kernels* codes4 = nullptr;  // of those
   TensorView bias;
   Activation activation = Activation::None;
   int64_t m = 0, n = 0, k = 0;

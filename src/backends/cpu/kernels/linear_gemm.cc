@@ -11,6 +11,7 @@ namespace {
 constexpr int64_t kRowBlock = 256;
 // Columns of y (rows of the weight) that one thread packs and finishes at once.
 constexpr int64_t kColumnBlock = 64;
+constexpr int64_t kLineBytes = 64;
 
 struct Plan {
   int64_t row_block, k_block, k_blocks;
@@ -90,13 +91,40 @@ class RowBlock {
     return std::clamp<int64_t>(call_.n - column, 0, kColumnBlock);
   }
 
+  // Panels lie in one piece: their bytes count as rows of one line for every 16 units.
+  int64_t panel_rows(int64_t column, int64_t block, const void** rows) const {
+    int64_t panels = ceil_div(columns_at(column), kPanelRows), count = 0;
+    int64_t bytes = plan_.k_block * kPanelRows / 2, lines = plan_.k_block / 16 * kLineBytes;
+    for (int64_t i = 0; i < panels; ++i) {
+      const uint8_t* from = call_.panels->panel(column / kPanelRows + i) + block * bytes;
+      for (int64_t at = 0; at < bytes; at += lines) rows[count++] = from + at;
+    }
+    return count;
+  }
+
   int64_t weight_rows(int64_t column, int64_t block, const void** rows) const {
+    if (call_.panels) return panel_rows(column, block, rows);
     int64_t n = columns_at(column);
     for (int64_t i = 0; i < n; ++i) rows[i] = call_.weight.at(column + i, block * plan_.k_block);
     return n;
   }
 
+  void unpack_panels(int64_t column, int64_t block, float* b) const {
+    const PanelWeight& weight = *call_.panels;
+    int64_t first = block * plan_.k_block,
+            inputs = std::min(plan_.k_block, weight.sizes.inputs - first);
+    int64_t group = std::min(weight.sizes.group, inputs), index = first / weight.sizes.group;
+    for (int64_t i = 0; i < columns_at(column); i += gemm_.columns) {
+      int64_t panel = (column + i) / kPanelRows;
+      PanelScales scales = weight.scales_of(panel, index, inputs / group);
+      scales.units = group / kUnitInputs;
+      call_.codes4->unpack(weight.panel(panel) + first * kPanelRows / 2, (column + i) % kPanelRows,
+                           scales, b + i * kTileUnits);
+    }
+  }
+
   void pack_weight(int64_t column, int64_t block, float* b) const {
+    if (call_.panels) return unpack_panels(column, block, b);
     const void* from[kColumnBlock];
     int64_t n = weight_rows(column, block, from);
     for (int64_t i = 0; i < n; i += gemm_.columns) {
@@ -122,6 +150,7 @@ class RowBlock {
   }
 
   int64_t fetch_bytes() const {
+    if (call_.panels) return kLineBytes;
     return 16 * gemm_.elements_per_unit * call_.weight.element_bytes();
   }
 

@@ -16,6 +16,8 @@ struct Kernels {
   // Of bf16 pairs; null where the ISA multiplies none.
   const GemmKernels* pair_gemm;
   const GemvKernels* pair_gemv;
+  const Int8Kernels* int8 = nullptr;
+  const Codes4Kernels* codes4 = nullptr;
 };
 
 #if defined(__x86_64__)
@@ -25,14 +27,25 @@ inline constexpr Kernels kAvx2 = {.isa = Isa::Avx2,
                                   .gemv = &avx2::kGemv,
                                   .attention = &avx2::kAttention,
                                   .pair_gemm = nullptr,
-                                  .pair_gemv = nullptr};
+                                  .pair_gemv = nullptr,
+                                  .int8 = &avx2::kInt8,
+                                  .codes4 = &avx2::kCodes4};
 inline constexpr Kernels kAvx512 = {.isa = Isa::Avx512,
                                     .rows = &avx512::kRows,
                                     .gemm = &avx512::kGemm,
                                     .gemv = &avx512::kGemv,
                                     .attention = &avx512::kAttention,
                                     .pair_gemm = nullptr,
-                                    .pair_gemv = nullptr};
+                                    .pair_gemv = nullptr,
+                                    .codes4 = &avx512::kCodes4};
+inline constexpr Kernels kAvx512Vnni = {.isa = Isa::Avx512Vnni,
+                                        .rows = &avx512::kRows,
+                                        .gemm = &avx512::kGemm,
+                                        .gemv = &avx512::kGemv,
+                                        .attention = &avx512::kAttention,
+                                        .pair_gemm = nullptr,
+                                        .pair_gemv = nullptr,
+                                        .int8 = &avx512vnni::kInt8};
 inline constexpr Kernels kAvx512Bf16 = {.isa = Isa::Avx512Bf16,
                                         .rows = &avx512::kRows,
                                         .gemm = &avx512::kGemm,

@@ -1,0 +1,96 @@
+"""`tenon build --quant`: what it costs, what it saves, what the plan says of it, and what is refused."""
+import os
+import unittest
+
+from tenon_case import TenonCase, main, miniature
+
+FORMATS = {
+    "f32": ["--dtype", "f32"],
+    "bf16": ["--dtype", "bf16"],
+    "w8a8": ["--dtype", "bf16", "--quant", "w8a8"],
+    "w4a16": ["--dtype", "bf16", "--quant", "w4a16"],
+}
+
+
+class Quantise(TenonCase):
+    def report(self, *arguments, name="model.plan"):
+        return self.json("build", miniature("llama"), *self.check(), "-o", name, *arguments)["report"]
+
+    def check(self):
+        """The miniatures know one small world: of other text they say anything, and rounded weights something else."""
+        return ["--check", miniature("prompts.txt")]
+
+    def test_error_grows_and_size_shrinks_with_every_format(self):
+        reports = {name: self.report(*options, name=name + ".plan") for name, options in FORMATS.items()}
+        klds = [reports[name]["gate"]["against_oracle"]["mean_kld"] for name in FORMATS]
+        sizes = [reports[name]["weights_bytes"] for name in FORMATS]
+        self.assertEqual(klds, sorted(klds))
+        self.assertEqual(sizes, sorted(sizes, reverse=True))
+        # The bars; the budgets of the formats are the same numbers.
+        self.assertLessEqual(klds[2], 0.01)
+        self.assertLessEqual(klds[3], 0.08)
+        for name, kld in (("w8a8", 0.01), ("w4a16", 0.08)):
+            self.assertEqual(reports[name]["gate"]["budget"]["max_mean_kld"], kld)
+            self.assertFalse(reports[name]["gate"]["budget"]["loosened"])
+
+    def test_the_cost_of_each_weight_is_kept_in_the_plan(self):
+        report = self.report("--quant", "w4a16", "--group-size", "64")
+        quantisation = report["quantisation"]
+        self.assertEqual(quantisation["format"], "w4a16 g64 symmetric")
+        self.assertEqual(quantisation["weights"], 24)
+        self.assertEqual(len(quantisation["layers"]), 24)
+        self.assertAlmostEqual(quantisation["bits_per_weight"], 4.25, places=2)
+        self.assertLess(quantisation["bytes"], quantisation["source_bytes"] / 3)
+        errors = [layer["relative_norm"] for layer in quantisation["layers"]]
+        self.assertEqual(errors, sorted(errors, reverse=True))
+        self.assertTrue(all(0.03 < error < 0.2 for error in errors), errors)
+        self.assertFalse(any("lm_head" in layer["weight"] for layer in quantisation["layers"]))
+        inspected = self.json("inspect", "model.plan")
+        self.assertEqual(inspected["precision"]["quantisation"], "w4a16 g64 symmetric")
+        kept = [entry["result"] for entry in inspected["evidence"] if entry["kind"] == "quantisation"]
+        self.assertEqual(kept, [quantisation])
+        shown = self.tenon("inspect", "model.plan").stdout
+        self.assertIn("w4a16 g64 symmetric", shown)
+
+    def test_every_format_gives_text(self):
+        for options in (["w8a8"], ["w8a8", "--asymmetric"], ["w4a16", "--asymmetric"],
+                        ["w4a16", "--group-size", "128"]):
+            plan = self.build(miniature("gpt2"), *self.check(), "--quant", *options)
+            document = self.json("run", plan, "--prompt", "It was", "--max-new-tokens", "12", "--greedy")
+            self.assertIn("ids", str(document))
+
+    def test_no_step_falls_to_the_reference_on_x86(self):
+        for quant in ("w8a8", "w4a16"):
+            report = self.report("--quant", quant)
+            self.assertEqual(report["reference_steps"], [])
+
+    def test_two_builds_are_the_same_bytes(self):
+        first = self.build(miniature("llama"), *self.check(), "--quant", "w4a16", "--asymmetric", name="a.plan")
+        second = self.build(miniature("llama"), *self.check(), "--quant", "w4a16", "--asymmetric", name="b.plan")
+        self.assertEqual(self.json("inspect", first)["identity"], self.json("inspect", second)["identity"])
+
+    def test_a_budget_that_is_missed_stops_the_build(self):
+        done = self.tenon("build", miniature("llama"), "-o", "model.plan", "--quant", "w4a16", "--max-kld", "1e-6",
+                          code=5)
+        self.assertIn("mean KL divergence", done.stderr)
+        self.assertIn("--check FILE", done.stderr)
+        self.assertEqual(self.left(), [])
+
+    def test_wrong_options_are_refused(self):
+        for options, word in ((["--quant", "w3a3"], "w8a8, w4a16"), (["--quant", "w8a8", "--group-size", "32"], "--group-size"),
+                              (["--quant", "w4a16", "--group-size", "48"], "32, 64, 128"), (["--asymmetric"], "--asymmetric"),
+                              (["--group-size", "32"], "--group-size")):
+            done = self.tenon("build", miniature("llama"), "-o", "model.plan", *options, code=2)
+            self.assertIn(word, done.stderr)
+            self.assertEqual(self.left(), [])
+
+    def test_gpus_are_refused_and_told_what_to_do(self):
+        done = self.tenon("build", miniature("llama"), "-o", "a.plan", "--quant", "w8a8", "--device", "cuda", code=4)
+        self.assertIn("--quant none", done.stderr)
+        plan = self.build(miniature("llama"), *self.check(), "--quant", "w4a16")
+        done = self.tenon("run", plan, "--ids", "1", "--max-new-tokens", "1", "--device", "cuda", code=4)
+        self.assertIn("--device cpu", done.stderr)
+
+
+if __name__ == "__main__":
+    main()
