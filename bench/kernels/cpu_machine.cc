@@ -51,18 +51,20 @@ class CpuMachine : public Machine {
 
   // Other load comes and goes on a CPU: the ceilings are taken in turns with the calls.
   Measured measure(int calls, FunctionRef<void()> queue) override {
-    std::vector<double> seconds, read, f32, bf16;
+    std::vector<double> seconds, read, f32, bf16, i8;
     queue();
     for (int i = 0; i < kRepeats; ++i) {
       f32.push_back(cpu::fma_flops_per_second());
       bf16.push_back(cpu::bf16_flops_per_second());
+      i8.push_back(cpu::int8_operations_per_second());
       read.push_back(cpu::dram_bytes_per_second(memory_.view().as<std::byte>(), kReadBytes));
       double begin = cpu::seconds_now();
       queue();
       seconds.push_back((cpu::seconds_now() - begin) / calls);
     }
     Measured measured = summarise(std::move(seconds));
-    measured.ceilings = {.read = median(read), .f32 = median(f32), .f16 = 0, .bf16 = median(bf16)};
+    measured.ceilings = {
+        .read = median(read), .f32 = median(f32), .f16 = 0, .bf16 = median(bf16), .i8 = median(i8)};
     return measured;
   }
 

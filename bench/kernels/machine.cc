@@ -25,6 +25,7 @@ std::string utc_now() {
 double Ceilings::rate(DType dtype) const {
   if (dtype == DType::F16 && f16 > 0) return f16;
   if (dtype == DType::BF16 && bf16 > 0) return bf16;
+  if (dtype == DType::I8 && i8 > 0) return i8;
   return f32;
 }
 
@@ -32,6 +33,7 @@ data::Json Ceilings::to_json() const {
   data::Json json = data::Json::object();
   json.set("read_bytes_per_second", read).set("f32_operations_per_second", f32);
   json.set("f16_operations_per_second", f16).set("bf16_operations_per_second", bf16);
+  json.set("i8_operations_per_second", i8);
   return json;
 }
 

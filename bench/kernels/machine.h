@@ -14,9 +14,9 @@ namespace tenon::bench {
 
 // What a machine can do, measured beside what is compared with it. 0: unknown.
 struct Ceilings {
-  double read = 0;                    // bytes a second, reading only
-  double f32 = 0, f16 = 0, bf16 = 0;  // operations a second on operands of that type
-  double rate(DType dtype) const;     // f32 where the type has no rate of its own
+  double read = 0;                            // bytes a second, reading only
+  double f32 = 0, f16 = 0, bf16 = 0, i8 = 0;  // operations a second on operands of that type
+  double rate(DType dtype) const;             // f32 where the type has no rate of its own
   data::Json to_json() const;
 };
 

@@ -14,6 +14,7 @@ struct Maker {
   Work (*make)(Machine& machine, const Case& what);
 };
 constexpr Maker kMakers[] = {{"linear", make_linear},
+                             {"quantised_linear", make_quantised_linear},
                              {"paged_attention", make_attention},
                              {"rope_kv_append", make_rope_kv_append},
                              {"rms_norm", make_rms_norm},

@@ -26,6 +26,7 @@ Work make_work(Machine& machine, const Case& what);
 
 // One maker an op.
 Work make_linear(Machine& machine, const Case& what);
+Work make_quantised_linear(Machine& machine, const Case& what);
 Work make_attention(Machine& machine, const Case& what);
 Work make_rope_kv_append(Machine& machine, const Case& what);
 Work make_rms_norm(Machine& machine, const Case& what);

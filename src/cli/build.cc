@@ -253,12 +253,13 @@ VerbAction declare_build(CLI::App& app) {
   app.add_option("--name", options.name, "what people call the model; else the folder's name");
   app.add_option("--dtype", options.dtype, "auto (as stored), f32, bf16 or f16")
       ->capture_default_str();
-  app.add_option("--quant", options.quant,
-                 "weights of linears in 8 or 4 bits: w8a8 (x in 8 bits too, row by row) or w4a16; "
-                 "embeddings and head keep --dtype")
+  app.add_option(
+         "--quant", options.quant,
+         "weights of linears in 8 or 4 bits: w8a8 and w4a8 (x in 8 bits, row by row), w4a16; "
+         "embeddings and head keep --dtype")
       ->capture_default_str();
   app.add_option("--group-size", options.group_size,
-                 "w4a16: inputs that share a scale: 32 (the default), 64 or 128")
+                 "w4: inputs that share a scale: 32 (the default), 64 or 128")
       ->type_name("N");
   app.add_flag("--asymmetric", options.asymmetric, "zero points of their own with --quant");
   app.add_option("--max-batch-size", options.max_batch_size, "sequences that run at once")

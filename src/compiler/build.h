@@ -18,8 +18,8 @@ struct BuildOptions {
   std::string output;          // the plan file
   std::string name;            // what people call the model; "": the folder's name
   std::string dtype = "auto";  // auto (as the checkpoint is stored), f32, bf16, f16
-  std::string quant = "none";  // none, w8a8, w4a16: of the weights of linears
-  int64_t group_size = 0;      // w4a16: 32, 64, 128; 0: 32
+  std::string quant = "none";  // none, w8a8, w4a16, w4a8: of the weights of linears
+  int64_t group_size = 0;      // w4: 32, 64, 128; 0: 32
   bool asymmetric = false;     // zero points of their own
   int64_t max_batch_size = 8;
   int64_t max_seq_len = 0;  // 0: the model's context

@@ -120,7 +120,9 @@ GateBudget default_budget(DType precision) {
 }
 
 GateBudget quantised_budget(const passes::Quantisation& quantisation) {
-  if (quantisation.weights.codes == DType::U4) return {0, 0.08, 0.85, false};
+  if (quantisation.weights.codes == DType::U4) {
+    return {0, quantisation.x_codes.empty() ? 0.08 : 0.09, 0.85, false};
+  }
   return {0, 0.01, 0.95, false};
 }
 

@@ -70,27 +70,29 @@ std::optional<passes::Quantisation> settle_quantisation(const BuildOptions& opti
     problems.add(Error(ErrorCode::Usage, what).at(option).got(got).accepted(accepted));
     return std::nullopt;
   };
-  bool four = options.quant == "w4a16";
+  bool four = options.quant == "w4a16" || options.quant == "w4a8";
   if (!four && options.quant != "w8a8" && options.quant != "none") {
-    return refuse("--quant", "unknown quantisation", options.quant, "none, w8a8, w4a16");
+    return refuse("--quant", "unknown quantisation", options.quant, "none, w8a8, w4a16, w4a8");
   }
   int64_t group = options.group_size;
   if (!four && group != 0) {
-    return refuse("--group-size", "only w4a16 has groups", std::to_string(group), "nothing");
+    return refuse("--group-size", "only weights of 4 bits have groups", std::to_string(group),
+                  "nothing");
   }
   if (group != 0 && group != 32 && group != 64 && group != 128) {
     return refuse("--group-size", "no such group", std::to_string(group), "32, 64, 128");
   }
   if (options.quant == "none") {
     if (!options.asymmetric) return std::nullopt;
-    return refuse("--asymmetric", "there is nothing to quantise", "--quant none", "w8a8, w4a16");
+    return refuse("--asymmetric", "there is nothing to quantise", "--quant none",
+                  "w8a8, w4a16, w4a8");
   }
   passes::Quantisation result;
   result.weights.codes = four ? DType::U4 : DType::U8;
   result.weights.scales = four ? DType::F16 : DType::F32;
   result.weights.group = four && group == 0 ? 32 : group;
   result.weights.zero_points = options.asymmetric;
-  result.x_codes = four ? "" : "i8";
+  result.x_codes = options.quant == "w4a16" ? "" : "i8";
   return result;
 }
 

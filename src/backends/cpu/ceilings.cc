@@ -52,6 +52,19 @@ __attribute__((target("avx512f,avx512bf16"))) float bf16_loop() {
   return _mm512_cvtss_f32(x);
 }
 
+__attribute__((target("avx512f,avx512vnni"))) float int8_loop() {
+  __m512i sums[kSums], x = _mm512_castps_si512(_mm512_set1_ps(g_seed));
+  for (auto& sum : sums) sum = x;
+  for (int64_t i = 0; i < kRounds; ++i) {
+#pragma GCC unroll 12
+    for (auto& sum : sums) sum = _mm512_dpbusd_epi32(sum, x, x);
+  }
+  for (auto& sum : sums) x = _mm512_xor_si512(x, sum);
+  alignas(64) int32_t lanes[16];
+  _mm512_store_si512(lanes, x);
+  return static_cast<float>(lanes[0]);
+}
+
 __attribute__((target("avx2"))) int64_t read_all(const std::byte* memory, size_t bytes) {
   __m256i sums[4] = {};
   for (size_t i = 0; i + 256 <= bytes; i += 256) {
@@ -89,6 +102,11 @@ double fma_flops_per_second() {
 double bf16_flops_per_second() {
   if (!cpu_supports(Isa::Avx512Bf16).ok) return 0;
   return rate_of(bf16_loop, 64);
+}
+
+double int8_operations_per_second() {
+  if (!cpu_supports(Isa::Avx512Vnni).ok) return 0;
+  return rate_of(int8_loop, 128);
 }
 
 double dram_bytes_per_second(const std::byte* memory, size_t bytes) {

@@ -172,54 +172,79 @@ inline void begin_group(const Int8Tile& tile, int64_t group, int part, I (&sums)
   }
 }
 
+// What a call moves along as it goes through the inputs.
+struct Walk {
+  const int8_t* x;
+  const uint8_t* codes;
+  const char* fetch;
+  int64_t lines;
+};
+
+// The products of one group, as integers.
 template <int m, bool packed>
+__attribute__((always_inline)) inline void add_group(const Int8Tile& tile, int64_t group, int part,
+                                                     Walk& walk, I (&sums)[m][kVectors]) {
+  begin_group<m>(tile, group, part, sums);
+  for (int64_t unit = 0; unit < tile.scales.units; unit += 8, walk.x += 32) {
+    fetch_ahead(walk.fetch, walk.lines);
+    add_units<m, packed>(walk.x, tile.x_pitch, walk.codes, sums);
+    walk.codes += packed ? 4 * kUnitBytes : 8 * kUnitBytes;
+  }
+}
+
+inline void put(const Int8Tile& tile, int row, int column, F value) {
+  float* to = tile.c + row * tile.c_pitch + column;
+  store(to, tile.accumulate ? add(load(to), value) : value);
+}
+
+// `grouped` keeps totals in f32 beside the sums; of a single group they would only take registers.
+template <int m, bool packed, bool grouped>
 void tile_of_rows(const Int8Tile& tile, int part) {
-  const uint8_t* codes = tile.codes + part * kPart * 4;
-  const char* fetch = static_cast<const char*>(tile.fetch);
-  int64_t lines = part == 0 ? tile.fetch_lines : 0, at = 0;
-  F totals[m][kVectors];
-#pragma GCC unroll 12
-  for (int i = 0; i < m; ++i) {
-#pragma GCC unroll 2
-    for (int j = 0; j < kVectors; ++j) totals[i][j] = zero();
-  }
-  for (int64_t group = 0; group < tile.scales.groups; ++group) {
-    I sums[m][kVectors];
-    begin_group<m>(tile, group, part, sums);
-    for (int64_t unit = 0; unit < tile.scales.units; unit += 8, at += 8) {
-      fetch_ahead(fetch, lines);
-      add_units<m, packed>(tile.x + at * 4, tile.x_pitch, codes, sums);
-      codes += packed ? 4 * kUnitBytes : 8 * kUnitBytes;
-    }
+  Walk walk = {tile.x, tile.codes + part * kPart * 4, static_cast<const char*>(tile.fetch),
+               part == 0 ? tile.fetch_lines : 0};
+  int column = part * kPart;
+  I sums[m][kVectors];
+  if constexpr (!grouped) {
+    add_group<m, packed>(tile, 0, part, walk, sums);
 #pragma GCC unroll 2
     for (int j = 0; j < kVectors; ++j) {
-      F scale = scales_at(tile.scales, group * kPanel + part * kPart + j * kLanes);
+      F scale = scales_at(tile.scales, column + j * kLanes);
 #pragma GCC unroll 12
-      for (int i = 0; i < m; ++i) totals[i][j] = fma(to_floats(sums[i][j]), scale, totals[i][j]);
+      for (int i = 0; i < m; ++i)
+        put(tile, i, column + j * kLanes, mul(to_floats(sums[i][j]), scale));
     }
-  }
+  } else {
+    F totals[m][kVectors];
 #pragma GCC unroll 12
-  for (int i = 0; i < m; ++i) {
+    for (int i = 0; i < m; ++i) totals[i][0] = totals[i][1] = zero();
+    for (int64_t group = 0; group < tile.scales.groups; ++group) {
+      add_group<m, packed>(tile, group, part, walk, sums);
 #pragma GCC unroll 2
-    for (int j = 0; j < kVectors; ++j) {
-      float* to = tile.c + i * tile.c_pitch + part * kPart + j * kLanes;
-      store(to, tile.accumulate ? add(load(to), totals[i][j]) : totals[i][j]);
+      for (int j = 0; j < kVectors; ++j) {
+        F scale = scales_at(tile.scales, group * kPanel + column + j * kLanes);
+#pragma GCC unroll 12
+        for (int i = 0; i < m; ++i) totals[i][j] = fma(to_floats(sums[i][j]), scale, totals[i][j]);
+      }
+    }
+#pragma GCC unroll 12
+    for (int i = 0; i < m; ++i) {
+      put(tile, i, column, totals[i][0]);
+      put(tile, i, column + kLanes, totals[i][1]);
     }
   }
 }
 
-template <bool packed, int m>
+template <bool packed, bool grouped, int m>
 void run_rows(const Int8Tile& tile, int part) {
   if constexpr (m > 0) {
-    if (tile.rows < m) return run_rows<packed, m - 1>(tile, part);
-    tile_of_rows<m, packed>(tile, part);
+    if (tile.rows < m) return run_rows<packed, grouped, m - 1>(tile, part);
+    tile_of_rows<m, packed, grouped>(tile, part);
   }
 }
 
-// One group: its sums need no registers beside the totals, which begin when the sums have ended.
 template <bool packed>
 void run_part(const Int8Tile& tile, int part) {
-  if (tile.scales.groups == 1) return run_rows<packed, kMostRows>(tile, part);
+  if (tile.scales.groups == 1) return run_rows<packed, false, kMostRows>(tile, part);
   for (int first = 0; first < tile.rows; first += kMostGrouped) {
     Int8Tile rows = tile;
     rows.rows = tile.rows - first < kMostGrouped ? tile.rows - first : kMostGrouped;
@@ -227,7 +252,7 @@ void run_part(const Int8Tile& tile, int part) {
     rows.sums += first * tile.sums_pitch;
     rows.c += first * tile.c_pitch;
     if (first > 0) rows.fetch_lines = 0;
-    run_rows<packed, kMostGrouped>(rows, part);
+    run_rows<packed, true, kMostGrouped>(rows, part);
   }
 }
 
