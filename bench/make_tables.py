@@ -108,7 +108,9 @@ def proof_rows(report):
         for plan in model["plans"]:
             cuda, mix, repeat = plan["cuda"]["against_transformers"], plan["cuda"]["mix"], plan["cuda"]["repeat"]
             text = f"{plan['greedy_identical']} of {plan['greedy_tokens']}" if plan.get("greedy_tokens") else "-"
-            yield [model["model"], plan["precision"], significant(cuda["max_error_over_rms"]), significant(cuda["mean_kld"]),
+            own = model.get("transformers_in_that_type")
+            own = significant(own["mean_kld"]) if own and plan["precision"] != "f32" else "-"
+            yield [model["model"], plan["precision"], significant(cuda["max_error_over_rms"]), significant(cuda["mean_kld"]), own,
                    f"{100 * cuda['same_top']:.1f} % of {cuda['decided_rows']}", text,
                    significant(plan["cpu_against_cuda"]["mean_kld"]),
                    f"{mix['identical_texts']} of {mix['sequences']}, {significant(mix['mean_kld'])}",
@@ -123,7 +125,7 @@ def proof_section(report):
     text = f"## {what}, on a GPU against transformers in float32\n\n{describe_run(report)}. `{report['command']}`\n\n"
     text += ("256 positions in four sequences. Mixed batch: the sequences continued by 24 tokens each, alone and in one batch\n"
              "that holds pieces of prompts beside single tokens; identical texts, and the mean KL divergence between both.\n\n")
-    return text + table(["checkpoint", "plan", "largest error / RMS", "mean KLD", "same top token", "greedy text",
+    return text + table(["checkpoint", "plan", "largest error / RMS", "mean KLD", "KLD of transformers in that type", "same top token", "greedy text",
                          "KLD, GPU against CPU", "mixed batch", "different results", "within budget"], proof_rows(report))
 
 

@@ -40,7 +40,7 @@ def llama_7b(dtype):
     return {
         "architectures": ["LlamaForCausalLM"], "bos_token_id": 1, "eos_token_id": 2, "hidden_act": "silu",
         "hidden_size": 4096, "initializer_range": 0.02, "intermediate_size": 11008,
-        "max_position_embeddings": 2048, "model_type": "llama", "num_attention_heads": 32,
+        "max_position_embeddings": 4096, "model_type": "llama", "num_attention_heads": 32,
         "num_hidden_layers": 32, "num_key_value_heads": 32, "pad_token_id": 0, "rms_norm_eps": 1e-06,
         "rope_scaling": None, "rope_theta": 10000.0, "tie_word_embeddings": False, "torch_dtype": dtype,
         "use_cache": True, "vocab_size": 32000,

@@ -17,8 +17,14 @@ KERNELS = Path("src/backends/cuda")
 RESULTS = Path("bench/results")
 SUPPRESSIONS = Path("tools/house/sanitizer_suppressions.xml")
 SHARDS = 16  # of the conformance cases under the sanitizer: it uses the host more than the GPU
-# Kernels of libraries are not ours to mend; racecheck reports cuBLASLt's, which hand over by mbarriers.
-FOREIGN_KERNELS = ("nvjet", "cublas", "cutlass", "splitKreduce")
+# What racecheck leaves out, and why; memcheck runs over all. Implementations are left out, not kernels by name: where
+# racecheck passes over one of cuBLASLt's kernels, the next call fails with an illegal address.
+NOT_RACECHECKED = {
+    "linear_cublaslt__any": "not ours to mend; kernels that hand over by mbarriers are reported",
+    "linear_gemv__f16_bf16__8x1024__sm80":
+        "mbarriers and bar.arrive are not followed: bulk copies into the ring are reported against reads of the phase "
+        "before (ordered by `empty`), sums against the finishing warp (ordered by bar.arrive and bar.sync)",
+}
 LIMIT_S = int(os.environ.get("TENON_SANITIZER_LIMIT_S", "900"))
 
 
@@ -150,8 +156,7 @@ def reports(text):
 def sanitize(root, tool, command, log, limit=LIMIT_S, options=(), **variables):
     """(reports or None, exit code) of one program under one tool."""
     if tool == "racecheck":
-        options = [*options, *(word for name in FOREIGN_KERNELS
-                               for word in ("--kernel-name-exclude", f"kernel_substring={name}"))]
+        variables["TENON_CONFORMANCE_WITHOUT"] = " ".join(NOT_RACECHECKED)
     code = run([sanitizer(), "--tool", tool, "--suppressions", root / SUPPRESSIONS, *options, *command], log, limit,
                **variables)
     return reports(Path(log).read_text(encoding="utf-8", errors="replace")), code
