@@ -48,7 +48,7 @@ Error unused_piece(const SentencePieces& pieces, int32_t slot) {
 std::vector<int32_t> ranks_of(const std::vector<float>& scores) {
   std::vector<float> distinct = scores;
   std::ranges::sort(distinct, std::greater<>());
-  distinct.erase(std::ranges::unique(distinct).begin(), distinct.end());
+  distinct.erase(std::unique(distinct.begin(), distinct.end()), distinct.end());
   std::vector<int32_t> ranks;
   ranks.reserve(scores.size());
   for (float score : scores) {

@@ -85,7 +85,9 @@ Vocabulary read_vocabulary(const Component& vocab, ProblemList& problems) {
   std::vector<VocabularyEntry> entries;
   const auto& members = vocab.json.as_object(vocab.place);
   entries.reserve(members.size());
-  for (const auto& [text, id] : members) {
+  for (const auto& [name, value] : members) {
+    const auto& text = name;  // clang 14 captures no structured binding
+    const auto& id = value;
     problems.collect([&] { entries.push_back({text, id.as_int(vocab.place + "." + text)}); });
   }
   return Vocabulary(std::move(entries), vocab.place, problems);

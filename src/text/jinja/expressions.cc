@@ -169,7 +169,7 @@ Value Interpreter::evaluate_collection(const Expr& expr, const ScopePtr& scope) 
 
 Value Interpreter::make_namespace(Call& call) {
   auto space = std::make_shared<NamespaceObject>(
-      NamedValues{}, Charge(&state_, sizeof(NamespaceObject) + 8 * sizeof(Value)));
+      NamespaceObject{NamedValues{}, Charge(&state_, sizeof(NamespaceObject) + 8 * sizeof(Value))});
   namespaces_.push_back(space);
   if (call.positional.size() > 1) throw state_.error("namespace() takes one dict");
   if (!call.positional.empty()) {

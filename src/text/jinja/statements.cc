@@ -165,8 +165,8 @@ void Interpreter::run_loop(const Stmt& statement, const ScopePtr& scope, const V
     return;
   }
   size_t bytes = items.capacity() * sizeof(Value);
-  auto loop = std::make_shared<LoopObject>(std::move(items), 0, depth, Value(), false, nullptr,
-                                           Charge(&state_, bytes));
+  auto loop = std::make_shared<LoopObject>(
+      LoopObject{std::move(items), 0, depth, Value(), false, nullptr, Charge(&state_, bytes)});
   if (statement.recursive) {
     loop->recurse = [this, &statement, scope, depth](Call& call) {
       Bound given(call, {"iterable"}, 1);
@@ -232,7 +232,8 @@ Value Interpreter::call_macro(const Stmt& macro, const ScopePtr& scope, Call& ca
   }
   size_t given = own->values.size();
   for (size_t i = call.positional.size(); i < parameters.size(); ++i) {
-    const auto& [name, otherwise] = parameters[i];
+    const std::string& name = parameters[i].first;
+    const auto& otherwise = parameters[i].second;
     auto end = own->values.begin() + static_cast<std::ptrdiff_t>(given);
     if (std::any_of(own->values.begin(), end, [&](auto& v) { return v.first == name; })) continue;
     own->set(name, otherwise ? evaluate(*otherwise, own)

@@ -78,8 +78,8 @@ Value Value::undefined(std::string hint) {
 }
 
 Value Value::constant(std::string text) {
-  return Value(
-      Data(std::make_shared<const StringObject>(MarkedText(std::move(text)), Charge(nullptr, 0))));
+  return Value(Data(std::make_shared<const StringObject>(
+      StringObject{MarkedText(std::move(text)), Charge(nullptr, 0)})));
 }
 
 const std::string& Value::undefined_hint() const {
@@ -145,8 +145,8 @@ int64_t Value::weight() const {
 
 Value make_string(RenderState& state, MarkedText text) {
   size_t bytes = text.memory() + kObjectBytes;
-  return Value(
-      Value::Data(std::make_shared<const StringObject>(std::move(text), Charge(&state, bytes))));
+  return Value(Value::Data(
+      std::make_shared<const StringObject>(StringObject{std::move(text), Charge(&state, bytes)})));
 }
 
 Value make_string(RenderState& state, std::string_view text) {
@@ -163,9 +163,9 @@ Value make_list_of(RenderState& state, Values items, int form) {
   }
   state.work(1 + static_cast<int64_t>(items.size() / 4));
   size_t bytes = items.capacity() * sizeof(Value) + kObjectBytes;
-  return Value(Value::Data(
-      std::make_shared<const ListObject>(std::move(items), static_cast<ListObject::Form>(form),
-                                         depth_of(state, deepest), weight, Charge(&state, bytes))));
+  return Value(Value::Data(std::make_shared<const ListObject>(
+      ListObject{std::move(items), static_cast<ListObject::Form>(form), depth_of(state, deepest),
+                 weight, Charge(&state, bytes)})));
 }
 
 Value make_list(RenderState& state, Values items) {
@@ -201,12 +201,12 @@ Value make_dict(RenderState& state, DictItems items) {
   }
   size_t bytes = kept.capacity() * sizeof(kept[0]) + kObjectBytes;
   return Value(Value::Data(std::make_shared<const DictObject>(
-      std::move(kept), depth_of(state, deepest), weight, Charge(&state, bytes))));
+      DictObject{std::move(kept), depth_of(state, deepest), weight, Charge(&state, bytes)})));
 }
 
 Value make_callable(RenderState& state, std::string name, std::function<Value(Call&)> call) {
   return Value(Value::Data(std::make_shared<const CallableObject>(
-      std::move(name), std::move(call), Charge(&state, 2 * kObjectBytes))));
+      CallableObject{std::move(name), std::move(call), Charge(&state, 2 * kObjectBytes)})));
 }
 
 Value from_json(RenderState& state, const data::Json& json) {
