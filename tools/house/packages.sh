@@ -1,9 +1,10 @@
-# Sourced by check and try: `need_packages` returns 0 when every package of packages.txt is there,
-# installs what is missing as root or with sudo, else prints the apt line and returns 2.
+# Sourced by check and try: `need_packages [fuzz]` returns 0 when every package of packages.txt is there
+# (those for fuzzing where asked for), installs what is missing as root or with sudo, else prints the
+# apt line and returns 2.
 need_packages() {
   local here list missing
   here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-  list=$(sed -e 's/#.*//' "$here/packages.txt" | awk 'NF {print $1}')
+  list=$(sed -e 's/#.*//' "$here/packages.txt" | awk -v more="${1:-}" 'NF && ($2 != "fuzz" || more == "fuzz") {print $1}')
   if ! command -v dpkg-query >/dev/null; then
     echo "packages: not a Debian system; CMake will name what it misses (list: tools/house/packages.txt)"
     return 0
