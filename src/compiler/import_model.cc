@@ -3,6 +3,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/limits.h"
+#include "base/text.h"
 #include "frontends/checkpoint.h"
 #include "frontends/delta_weights.h"
 #include "frontends/safetensors/model_folder.h"
@@ -26,6 +27,19 @@ void check_tokenizer_fits(ImportedModel& imported) {
                              ", the model only " + std::to_string(vocabulary) +
                              " rows: such tokens are refused in prompts");
   }
+}
+
+// Weights that nothing reads: another model may hide behind a name that is known.
+void note_unused(const nn::Ledger& ledger, std::vector<std::string>& notes) {
+  constexpr size_t kShown = 4;
+  size_t count = ledger.count(nn::WeightState::Unused), shown = 0;
+  if (count == 0) return;
+  std::string note = count == 1 ? "an unused tensor:" : std::to_string(count) + " unused tensors:";
+  for (const nn::LedgerEntry& entry : ledger.entries) {
+    if (entry.state != nn::WeightState::Unused || ++shown > kShown) continue;
+    note += (shown > 1 ? ", " : " ") + escape_for_message(entry.name);
+  }
+  notes.push_back(note + (count > kShown ? ", ..." : ""));
 }
 
 // Shapes show most of what must agree; these fields change the result and no shape.
@@ -87,6 +101,7 @@ ImportedModel import_model(const std::string& path, const std::string& base) {
   imported.notes.insert(imported.notes.end(), checkpoint.notes.begin(), checkpoint.notes.end());
   imported.notes.insert(imported.notes.end(), imported.model.notes.begin(),
                         imported.model.notes.end());
+  note_unused(imported.model.ledger, imported.notes);
   if (text::Tokenizer::is_in_folder(imported.path)) {
     imported.tokenizer = text::Tokenizer::from_folder(imported.path);
     check_tokenizer_fits(imported);

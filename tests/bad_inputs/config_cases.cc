@@ -68,6 +68,17 @@ class Configs {
     };
     cases_.push_back({"C05", name, Expect::Refuse, make, message, use_model});
   }
+  // A tensor that no layer asks for: named, and the model is good.
+  void unused(const std::string& name, const std::string& tensor) {
+    auto add = [tensor](auto& tensors, auto& memory) {
+      memory.push_back(Tensor::make_zeros(DType::F32, {4}));
+      tensors.push_back({tensor, memory.back().view()});
+    };
+    auto make = [add](const Folder& folder) {
+      return write_model(folder, "llama/base", Json::object(), add);
+    };
+    cases_.push_back({"C05", name, Expect::Warn, make, tensor, use_model});
+  }
   std::vector<Case> take() { return std::move(cases_); }
 
  private:
@@ -182,6 +193,7 @@ void add_weights(Configs& configs) {  // C05
         tensor.view = memory.back().view();
       },
       "wanted f32, f16 or bf16, found i64");
+  configs.unused("Extra", "model.layers.9.unheard_of");
   configs.weights(
       "AllMissing", [](auto& tensors, auto&) { tensors.resize(1); }, "problems");
 }
