@@ -48,6 +48,11 @@ struct Limits {
   int template_value_depth = 100;
   int64_t template_bytes_held = 256ll << 20;
   int64_t template_output_bytes = 16ll << 20;
+  int64_t image_file_bytes = 256ll << 20;
+  int64_t image_side = 65'500;
+  int64_t image_pixels = 100'000'000;
+  int jpeg_scans = 500;
+  int64_t png_chunk_bytes = 8ll << 20;
 };
 
 inline constexpr Limits kLimits{};

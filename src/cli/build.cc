@@ -4,6 +4,7 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <map>
 
 #include "base/text.h"
 #include "cli/cli_progress.h"
@@ -55,7 +56,17 @@ double number(const Json& json, std::string_view name) {
   return json.get_double(name, 0);
 }
 
+std::string describe_outputs(const Json& figures) {
+  std::string text =
+      fmt::format("largest error / RMS {:.3g}, relative norm of the error at most {:.3g}",
+                  number(figures, "max_error_over_rms"), number(figures, "relative_norm"));
+  if (figures.find("mask_iou"))
+    text += fmt::format(", IoU of masks at least {:.5f}", number(figures, "mask_iou"));
+  return text + fmt::format(" ({} outputs)", figures.get_int("outputs", 0));
+}
+
 std::string describe_comparison(const Json& figures) {
+  if (figures.find("outputs")) return describe_outputs(figures);
   return fmt::format(
       "largest error / RMS {:.3g}, mean KL divergence {:.3g}, same top token in {:.2f} % of {} "
       "decided rows ({} rows)",
@@ -75,12 +86,15 @@ std::string describe_budget(const Json& budget) {
 }
 
 std::vector<std::vector<std::string>> rows_of_gate(const Json& gate) {
-  std::vector<std::vector<std::string>> rows = {
-      {"gate", fmt::format("{}, proof level {}: {}, {} sequences, {} tokens",
-                           gate.get_bool("passed", false) ? "passed" : "failed",
-                           gate.get_string("proof", "?"), gate.get_string("check_data", "?"),
-                           gate.get_int("sequences", 0), gate.get_int("tokens", 0))},
-      {"", "on " + gate.get_string("device", "?")}};
+  std::string what =
+      fmt::format("{}, proof level {}: {}", gate.get_bool("passed", false) ? "passed" : "failed",
+                  gate.get_string("proof", "?"), gate.get_string("check_data", "?"));
+  if (gate.find("sequences")) {
+    what += fmt::format(", {} sequences, {} tokens", gate.get_int("sequences", 0),
+                        gate.get_int("tokens", 0));
+  }
+  std::vector<std::vector<std::string>> rows = {{"gate", what},
+                                                {"", "on " + gate.get_string("device", "?")}};
   if (const Json* figures = gate.find("against_oracle")) {
     rows.push_back({"", "against the fp32 oracle: " + describe_comparison(*figures)});
   }
@@ -126,7 +140,17 @@ std::string describe_ledger(const Json& ledger) {
   return text;
 }
 
-// Steps on the scalar reference are slow, so each is named.
+// "12 attention, 3 conv"
+std::string count_ops(const Json& steps) {
+  std::map<std::string, int> counts;
+  for (const Json& step : steps.as_array("reference_steps")) ++counts[step.get_string("op", "")];
+  std::string text;
+  for (const auto& [op, count] : counts)
+    text += (text.empty() ? "" : ", ") + std::to_string(count) + " " + op;
+  return text;
+}
+
+// Steps on the scalar reference are slow, so each is named; where they are many, each op.
 void add_choice_rows(const Json& report, std::vector<std::vector<std::string>>& rows) {
   const Json* steps = report.find("reference_steps");
   if (!steps || steps->as_array("reference_steps").empty()) {
@@ -134,6 +158,11 @@ void add_choice_rows(const Json& report, std::vector<std::vector<std::string>>& 
     return;
   }
   std::string head = "choice";
+  constexpr size_t kShown = 12;
+  if (steps->as_array("reference_steps").size() > kShown) {
+    rows.push_back({head, "on the reference: " + count_ops(*steps) + "; --json lists them"});
+    return;
+  }
   for (const Json& step : steps->as_array("reference_steps")) {
     rows.push_back({head, fmt::format("on the reference: {} {} {} {}", step.get_string("stage", ""),
                                       step.get_string("op", ""), step.get_string("module", ""),
@@ -242,7 +271,8 @@ VerbAction declare_build(CLI::App& app) {
   auto command = std::make_shared<BuildCommand>();
   compiler::BuildOptions& options = command->options;
   app.add_option("model", options.model,
-                 "folder with config.json and weights (safetensors or PyTorch), or Meta's")
+                 "folder with config.json and weights (safetensors or PyTorch), or Meta's; or one "
+                 "file of weights that says by its names what it is (Segment Anything)")
       ->required()
       ->type_name("DIR");
   app.add_option("--base", options.base, "add the model, a published delta (Vicuna), to this one")

@@ -10,6 +10,7 @@
 #include "cli/prompts.h"
 #include "cli/proof_note.h"
 #include "cli/run_report.h"
+#include "cli/run_sam.h"
 #include "cli/sampling_options.h"
 #include "cli/verb.h"
 #include "pipelines/llm/engine.h"
@@ -24,6 +25,7 @@ struct RunCommand {
   std::vector<int32_t> ids;
   int64_t batch_size = 0;
   SamplingOptions sampling;
+  SamOptions sam;
 };
 
 std::vector<Prompt> gather_prompts(const RunCommand& command) {
@@ -132,7 +134,37 @@ data::Json tactics_json(const runtime::Session& session) {
   return json;
 }
 
-void run_plan(RunCommand& command, Console& console) {
+constexpr const char* kCommonOptions[] = {"plan", "--device", "--json", "--quiet", "--help"};
+
+// A plan for pictures takes no prompt and no option of drawing tokens, and the other way round.
+void check_options_fit(const CLI::App& app, const std::string& pipeline) {
+  bool pictures = pipeline == "sam";
+  bool prompt = app.count("--prompt") + app.count("--prompts") + app.count("--ids") > 0;
+  if (pictures && prompt) {
+    throw Error(ErrorCode::Usage, "the plan takes pictures, no text")
+        .at("--prompt")
+        .accepted("--image with --point, --box or --everything");
+  }
+  if (!pictures && !prompt) {
+    throw Error(ErrorCode::Usage, "nothing to continue")
+        .accepted("one of --prompt, --prompts, --ids");
+  }
+  for (const CLI::Option* option : app.get_options()) {
+    bool common = std::any_of(std::begin(kCommonOptions), std::end(kCommonOptions),
+                              [&](const char* name) { return option->check_name(name); });
+    if (option->count() == 0 || common) continue;
+    bool of_pictures = option->get_group() == kPictureOptions;
+    if (of_pictures == pictures) continue;
+    throw Error(ErrorCode::Usage, of_pictures ? "an option of plans that take pictures"
+                                              : "an option of language models")
+        .at(option->get_name())
+        .got("a plan of the pipeline " + pipeline)
+        .fix("leave it out");
+  }
+}
+
+void run_language(RunCommand& command, std::shared_ptr<const plan::PlanFile> file,
+                  Console& console) {
   if (!command.prompt_given->empty() && command.prompt.empty()) {
     throw Error(ErrorCode::Usage, "prompt is empty").at("--prompt");
   }
@@ -141,7 +173,6 @@ void run_plan(RunCommand& command, Console& console) {
   options.device = device::DeviceId::parse(command.device);
   options.max_batch_size = command.batch_size;
   std::vector<Prompt> prompts = gather_prompts(command);
-  auto file = plan::PlanFile::open(command.plan);
   llm::ModelInfo model = llm::read_model_info(file->plan());
   encode_prompts(prompts, llm::make_tokenizer(file->plan()).get(), command.suffix);
   auto defaults = llm::SamplingParams::from_generation(file->plan().generation);
@@ -173,6 +204,17 @@ void run_plan(RunCommand& command, Console& console) {
   console.note(speed_line(report));
 }
 
+void run_plan(RunCommand& command, const CLI::App& app, Console& console) {
+  auto file = plan::PlanFile::open(command.plan);
+  check_options_fit(app, file->plan().pipeline);
+  if (file->plan().pipeline == "sam") {
+    command.sam.device = device::DeviceId::parse(command.device);
+    run_sam(file, command.sam, console);
+  } else {
+    run_language(command, file, console);
+  }
+}
+
 void declare_prompts(CLI::App& app, RunCommand& command) {
   CLI::Option_group* source = app.add_option_group("prompt", "what to continue: one of");
   command.prompt_given = source->add_option("--prompt", command.prompt, "a text");
@@ -182,7 +224,7 @@ void declare_prompts(CLI::App& app, RunCommand& command) {
                    "ids; prints one line a result, with newlines as \\n and backslashes as \\\\")
       ->type_name("FILE");
   source->add_option("--ids", command.ids, "token ids: 1,2,3")->delimiter(',');
-  source->require_option(1);
+  source->require_option(0, 1);
   app.add_option("--prompt-suffix", command.suffix, "appended to each prompt that is text");
 }
 
@@ -193,11 +235,12 @@ VerbAction declare_run(CLI::App& app) {
   app.add_option("plan", command->plan, "plan file")->required()->type_name("PLAN");
   declare_prompts(app, *command);
   declare_sampling(app, command->sampling);
+  declare_sam(app, command->sam);
   app.add_option("--device", command->device, "cpu, cuda or cuda:1")->capture_default_str();
   app.add_option("--batch-size", command->batch_size,
                  "prompts that run at once; 0: as many as the plan was built for")
       ->check(CLI::NonNegativeNumber);
-  return [command](Console& console) { run_plan(*command, console); };
+  return [command, &app](Console& console) { run_plan(*command, app, console); };
 }
 
 }  // namespace tenon::cli

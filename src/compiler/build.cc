@@ -9,9 +9,11 @@
 #include "compiler/choose_types.h"
 #include "compiler/gate.h"
 #include "compiler/lower.h"
+#include "compiler/oracle.h"
 #include "compiler/quantisation_report.h"
 #include "compiler/repair_file.h"
 #include "compiler/settings.h"
+#include "compiler/stage_gate.h"
 #include "device/device.h"
 #include "frontends/safetensors/nonfinite.h"
 #include "ops/op_list.h"
@@ -93,8 +95,9 @@ LoweredPlan make_plan(const BuildOptions& options, const Import& import,
     }
     if (options.plant_fault) options.plant_fault(graph);
     lowered.plan.graph_after += ir::print(graph);
-    lower_stage(graph, language_symbols(import.settings), lowered);
+    lower_stage(graph, stage_symbols(graph, import.settings, import.model.model), lowered);
   }
+  if (import.model.model.staged) return lowered;
   int64_t vocabulary = import.model.model.language.vocabulary;
   ir::Graph sample = make_sample_graph(vocabulary, ops::builtin_catalogue());
   lower_stage(sample, sample_symbols(import.settings), lowered);
@@ -124,7 +127,7 @@ LoweredPlan make_oracle(const Import& import) {
   LoweredPlan oracle;
   oracle.plan.name = "oracle";
   for (const ir::Graph& graph : import.model.model.stages)
-    lower_stage(graph, language_symbols(import.settings), oracle);
+    lower_stage(graph, stage_symbols(graph, import.settings, import.model.model), oracle);
   return oracle;
 }
 
@@ -172,6 +175,9 @@ data::Json reference_steps(const std::shared_ptr<const plan::PlanFile>& file,
                       {"embed_rows", 0},  {"max_blocks", 1},     {"cache_blocks", 1},
                       {"block_size", 16}, {"history_tokens", 16}};
   for (const plan::Stage& stage : file->plan().stages) {
+    for (const plan::SymbolRange& symbol : stage.symbols) one.emplace(symbol.name, symbol.least);
+  }
+  for (const plan::Stage& stage : file->plan().stages) {
     for (const runtime::StepChoice& choice : session->stage(stage.name).choices(one)) {
       if (choice.device != "reference") continue;
       data::Json entry = data::Json::object();
@@ -211,21 +217,48 @@ struct Reference {
   CheckData data;
   LoweredPlan oracle;
   OracleRun run;
+  // Of models that are no language models; data and run are empty then.
+  models::StageChecks checks;
+  StageOutputs outputs;
+
+  const std::string& origin() const { return checks.calls.empty() ? data.origin : checks.origin; }
+  const std::vector<TensorRange>& ranges() const {
+    return checks.calls.empty() ? run.ranges : outputs.ranges;
+  }
 };
 
 Reference make_reference(const BuildOptions& options, const Import& import, Progress& progress) {
-  Reference reference{load_check_data(options, import), make_oracle(import), {}};
-  progress.begin("fp32 oracle", 1);
-  reference.run = run_oracle(reference.oracle, *import.model.weights, reference.data);
+  Reference reference;
+  reference.oracle = make_oracle(import);
+  const WeightSource& weights = *import.model.weights;
+  if (const auto& staged = import.model.model.staged) {
+    reference.checks = staged->make_checks();
+    progress.begin("fp32 oracle", 1);
+    reference.outputs = run_stage_oracle(reference.oracle, weights, reference.checks);
+  } else {
+    reference.data = load_check_data(options, import);
+    progress.begin("fp32 oracle", 1);
+    reference.run = run_oracle(reference.oracle, weights, reference.data);
+  }
   progress.end();
   return reference;
 }
 
 data::Json range_report(const Reference& reference) {
   data::Json json = data::Json::object();
-  json.set("check_data", reference.data.origin).set("f16_limit", kLargestHalf);
-  json.set("tensors", to_json(reference.run.ranges));
+  json.set("check_data", reference.origin()).set("f16_limit", kLargestHalf);
+  json.set("tensors", to_json(reference.ranges()));
   return json;
+}
+
+GateResult gate_on(const device::DeviceId& device, const Import& import, const Reference& reference,
+                   const std::shared_ptr<const plan::PlanFile>& file) {
+  if (import.model.model.staged) {
+    return run_stage_gate(
+        {file, device, reference.outputs, reference.checks, import.settings.stage_budget});
+  }
+  return run_gate({file, device, reference.oracle, reference.run, *import.model.weights,
+                   reference.data, import.settings.budget});
 }
 
 // Each device in turn: all are recorded, the first that fails ends the build.
@@ -237,8 +270,7 @@ void run_gates(const BuildOptions& options, const Import& import, const Referenc
   evidence.entries.push_back(evidence_entry("ranges", ranges));
   for (const device::DeviceId& device : options.devices) {
     progress.begin("fidelity gate on " + device.to_string(), 1);
-    GateResult gate = run_gate({file, device, reference.oracle, reference.run,
-                                *import.model.weights, reference.data, import.settings.budget});
+    GateResult gate = gate_on(device, import, reference, file);
     progress.end();
     gates.push_back(gate.report);
     // The first one under its old name too.
@@ -257,6 +289,24 @@ void run_gates(const BuildOptions& options, const Import& import, const Referenc
   }
 }
 
+// The oracle's arenas are the largest: everything is f32 there. Inputs and outputs come on top.
+int64_t staged_peak(const Import& import, const models::StageChecks& checks) {
+  LoweredPlan oracle = make_oracle(import);
+  CheckpointConstants constants(*import.model.weights, oracle.recipes);
+  runtime::Session session(oracle.plan, constants);
+  int64_t bytes = 0;
+  for (const plan::Stage& stage : oracle.plan.stages) {
+    runtime::StageRunner& runner = session.stage(stage.name);
+    runner.choices(largest_check(stage, checks));
+    bytes += runner.arena_bytes();
+  }
+  for (const models::CheckCall& call : checks.calls) {
+    for (const models::CheckInput& input : call.inputs)
+      bytes += input.call < 0 ? input.value.view().bytes() : 0;
+  }
+  return bytes + bytes / 4;
+}
+
 // Plan and oracle run one after the other; one weight is evaluated at a time.
 int64_t peak_memory(const BuildOptions& options, const Import& import, const LoweredPlan& lowered) {
   // Graphs, tokenizer tables and what each thread works in; with the terms below it is a few MiB
@@ -271,6 +321,8 @@ int64_t peak_memory(const BuildOptions& options, const Import& import, const Low
   }
   bytes += largest;
   if (!options.gate) return bytes;
+  if (const auto& staged = import.model.model.staged)
+    return bytes + staged_peak(import, staged->make_checks());
   CheckData data = load_check_data(options, import);
   const models::LanguageModelInfo& info = import.model.model.language;
   auto tokens = static_cast<int64_t>(data.ids.size());
@@ -306,7 +358,11 @@ BuildEstimate estimate(const BuildOptions& options) {
   for (const plan::Constant& constant : lowered.plan.constants)
     parameters += static_cast<double>(constant.extents.count());
   result.seconds = 0.3 + static_cast<double>(result.plan_bytes) / kWriteBytesPerSecond;
-  if (options.gate) {
+  const auto& staged = import.model.model.staged;
+  if (options.gate && staged) {
+    result.seconds +=
+        2 * staged->check_flops / (kGateFlopsPerThread * process_thread_pool().size());
+  } else if (options.gate) {
     result.seconds +=
         2 * 2 * parameters * kGateTokens / (kGateFlopsPerThread * process_thread_pool().size());
   }
@@ -331,7 +387,7 @@ BuildResult build(const BuildOptions& options, Progress& progress) {
         "note: without the gate nothing is known about f16's range: no step is kept wider");
   }
   std::vector<TypeChoice> types = types_of_plan(
-      options, import, reference ? reference->run.ranges : std::vector<TensorRange>(), progress);
+      options, import, reference ? reference->ranges() : std::vector<TensorRange>(), progress);
   data::Json pass_report = data::Json::array();
   LoweredPlan lowered = make_plan(options, import, types, pass_report);
   if (!options.repair_file.empty()) {

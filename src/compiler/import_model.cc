@@ -19,6 +19,12 @@ std::string last_component(std::string path) {
   return slash == std::string::npos ? path : path.substr(slash + 1);
 }
 
+// "sam_vit_b.pth" -> "sam_vit_b"
+std::string stem(const std::string& name) {
+  size_t dot = name.rfind('.');
+  return dot == std::string::npos || dot == 0 ? name : name.substr(0, dot);
+}
+
 void check_tokenizer_fits(ImportedModel& imported) {
   int64_t largest = imported.tokenizer->largest_id(),
           vocabulary = imported.model.language.vocabulary;
@@ -76,16 +82,29 @@ decltype(auto) naming(const std::string& folder, Make make) {
 
 ImportedModel import_model(const std::string& path, const std::string& base) {
   ImportedModel imported;
-  frontends::ModelFolder folder = frontends::read_model_folder(path);
-  imported.path = folder.path;
-  imported.name = last_component(folder.path);
-  imported.config = std::move(folder.config);
-  imported.generation = std::move(folder.generation);
-  // The architecture is settled before weights are opened: its error is the more helpful one.
-  const models::Architecture& architecture = naming(imported.path, [&]() -> decltype(auto) {
-    return models::find_architecture(imported.config);
-  });
-  frontends::Checkpoint checkpoint = frontends::open_checkpoint(path);
+  frontends::ModelFolder folder;
+  frontends::Checkpoint checkpoint;
+  const models::Architecture* found = nullptr;
+  if (frontends::is_lone_file(path)) {
+    // Published without a config (Segment Anything): the weights' names must tell.
+    checkpoint = frontends::open_checkpoint(path);
+    found = models::recognise_weights(*checkpoint.weights);
+  }
+  if (found) {
+    imported.path = path;
+    imported.name = stem(last_component(path));
+  } else {
+    folder = frontends::read_model_folder(path);
+    imported.path = folder.path;
+    imported.name = last_component(folder.path);
+    imported.config = std::move(folder.config);
+    imported.generation = std::move(folder.generation);
+    // The architecture is settled before weights are opened: its error is the more helpful one.
+    found = &naming(imported.path,
+                    [&]() -> decltype(auto) { return models::find_architecture(imported.config); });
+    checkpoint = frontends::open_checkpoint(path);
+  }
+  const models::Architecture& architecture = *found;
   if (!base.empty()) checkpoint = add_delta(checkpoint, imported.config, base);
   for (const auto& file : checkpoint.files) {
     imported.files.push_back(
@@ -102,6 +121,7 @@ ImportedModel import_model(const std::string& path, const std::string& base) {
   imported.notes.insert(imported.notes.end(), imported.model.notes.begin(),
                         imported.model.notes.end());
   note_unused(imported.model.ledger, imported.notes);
+  if (imported.model.staged) return imported;
   if (text::Tokenizer::is_in_folder(imported.path)) {
     imported.tokenizer = text::Tokenizer::from_folder(imported.path);
     check_tokenizer_fits(imported);

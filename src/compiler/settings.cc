@@ -34,6 +34,50 @@ void loosen(std::optional<double> wanted, double& budget, bool larger_is_looser,
   budget = *wanted;
 }
 
+// What only language models have: saying it of another one is a mistake, not a wish.
+void refuse_language_options(const BuildOptions& options, const std::string& architecture,
+                             Problems& problems) {
+  const std::pair<const char*, bool> given[] = {
+      {"--max-seq-len", options.max_seq_len != 0},
+      {"--base", !options.base.empty()},
+      {"--check", !options.check_file.empty()},
+      {"--golden", !options.golden_file.empty()},
+      {"--max-kld", options.max_kld.has_value()},
+      {"--min-same-top", options.min_same_top.has_value()},
+      {"--quant", options.quant != "none"}};
+  for (const auto& [option, is_given] : given) {
+    if (!is_given) continue;
+    problems.add(Error(ErrorCode::Usage, "an option of language models")
+                     .at(option)
+                     .got(architecture)
+                     .fix("leave it out"));
+  }
+}
+
+void describe_language(const BuildSettings& settings, const ImportedModel& model,
+                       plan::Plan& plan) {
+  const models::LanguageModelInfo& info = model.model.language;
+  plan.pipeline = "llm";
+  plan.model.set("vocabulary", info.vocabulary)
+      .set("hidden", info.hidden)
+      .set("layers", info.layers);
+  plan.model.set("heads", info.heads).set("kv_heads", info.kv_heads).set("head_dim", info.head_dim);
+  plan.model.set("context", info.context);
+  if (info.bos >= 0) plan.model.set("bos", info.bos);
+  plan.model.set("max_batch_size", settings.max_batch_size)
+      .set("max_seq_len", settings.max_seq_len);
+  plan.budgets = to_json(settings.budget);
+}
+
+void describe_staged(const BuildSettings& settings, const models::StagedModelInfo& info,
+                     plan::Plan& plan) {
+  plan.pipeline = info.pipeline;
+  plan.model = info.description;
+  plan.budgets = to_json(settings.stage_budget);
+  for (const models::StageFeed& feed : info.feeds)
+    plan.feeds.push_back({feed.from_stage, feed.from_value, feed.to_stage, feed.to_value});
+}
+
 data::Json generation_of(const ImportedModel& model) {
   data::Json generation = model.generation.is_object() ? model.generation : data::Json::object();
   data::Json eos = data::Json::array();
@@ -96,6 +140,35 @@ std::optional<passes::Quantisation> settle_quantisation(const BuildOptions& opti
   return result;
 }
 
+std::vector<plan::SymbolRange> language_symbols(const BuildSettings& settings) {
+  // A step mixes prefill and decode of all sequences, so its tokens are bounded by their product. A
+  // gate runs a few more sequences than a small plan is meant to serve.
+  int64_t seqs = std::max<int64_t>(settings.max_batch_size, 64);
+  int64_t tokens = std::max<int64_t>(seqs * settings.max_seq_len, 4096);
+  return {{"tokens", 0, tokens},
+          {"embed_rows", 0, tokens},
+          {"seqs", 0, seqs},
+          {"rows", 0, tokens},
+          {"max_blocks", 1, tokens},
+          {"cache_blocks", 1, tokens},
+          {"block_size", 1, settings.max_seq_len}};
+}
+
+// Those of the model's symbols that the stage's shapes name.
+std::vector<plan::SymbolRange> staged_symbols(const ir::Graph& stage,
+                                              const models::StagedModelInfo& info) {
+  std::vector<plan::SymbolRange> symbols;
+  for (const models::SymbolBounds& bounds : info.symbols) {
+    bool used = false;
+    for (ir::ValueId input : stage.inputs()) {
+      for (const Dim& dim : stage.value(input).type.shape)
+        used = used || dim.symbol_name() == bounds.name;
+    }
+    if (used) symbols.push_back({bounds.name, bounds.least, bounds.most});
+  }
+  return symbols;
+}
+
 }  // namespace
 
 std::string describe(const std::optional<passes::Quantisation>& quantisation) {
@@ -123,7 +196,9 @@ BuildSettings settle(const BuildOptions& options, const ImportedModel& model) {
   }
   int64_t context = model.model.language.context;
   settings.max_seq_len = options.max_seq_len == 0 ? context : options.max_seq_len;
-  if (settings.max_seq_len < 1 || settings.max_seq_len > context) {
+  if (model.model.staged) {
+    refuse_language_options(options, model.model.architecture, problems);
+  } else if (settings.max_seq_len < 1 || settings.max_seq_len > context) {
     refuse("--max-seq-len", "outside the model's context", std::to_string(options.max_seq_len),
            "1 to " + std::to_string(context));
   }
@@ -135,6 +210,7 @@ BuildSettings settle(const BuildOptions& options, const ImportedModel& model) {
   settings.quantisation = settle_quantisation(options, problems);
   settings.budget = settings.quantisation ? quantised_budget(*settings.quantisation)
                                           : default_budget(settings.precision);
+  settings.stage_budget = default_stage_budget(settings.precision);
   auto check_budget = [&](std::string_view option, std::optional<double> value, double most) {
     // 0 would read as "not held", which only gate = false may say.
     if (!value || (*value > 0 && *value <= most)) return;
@@ -147,29 +223,29 @@ BuildSettings settle(const BuildOptions& options, const ImportedModel& model) {
   loosen(options.max_error, settings.budget.max_error_over_rms, true, settings.budget);
   loosen(options.max_kld, settings.budget.max_mean_kld, true, settings.budget);
   loosen(options.min_same_top, settings.budget.min_same_top, false, settings.budget);
+  if (options.max_error) {
+    StageBudget& budget = settings.stage_budget;
+    budget.loosened =
+        budget.max_error_over_rms > 0 && *options.max_error > budget.max_error_over_rms;
+    budget.max_error_over_rms = *options.max_error;
+  }
   problems.throw_if_any();
   return settings;
 }
 
 plan::Plan describe_plan(const BuildOptions& options, const BuildSettings& settings,
                          const ImportedModel& model) {
-  const models::LanguageModelInfo& info = model.model.language;
   plan::Plan plan;
   plan.architecture = model.model.architecture;
   plan.name = options.name.empty() ? model.name : options.name;
-  plan.pipeline = "llm";
-  plan.model.set("vocabulary", info.vocabulary)
-      .set("hidden", info.hidden)
-      .set("layers", info.layers);
-  plan.model.set("heads", info.heads).set("kv_heads", info.kv_heads).set("head_dim", info.head_dim);
-  plan.model.set("context", info.context);
-  if (info.bos >= 0) plan.model.set("bos", info.bos);
-  plan.model.set("max_batch_size", settings.max_batch_size)
-      .set("max_seq_len", settings.max_seq_len);
-  plan.generation = generation_of(model);
+  if (model.model.staged) {
+    describe_staged(settings, *model.model.staged, plan);
+  } else {
+    describe_language(settings, model, plan);
+    plan.generation = generation_of(model);
+  }
   plan.precision.set("dtype", dtype_name(settings.precision));
   plan.precision.set("residual_dtype", "f32").set("quantisation", describe(settings.quantisation));
-  plan.budgets = to_json(settings.budget);
   for (const std::string& path : options.tactics_files)
     plan.tactics.push_back(plan::read_tactics_file(path).set);
   // Two sets for one device are refused where they are read back; say it with the files' names.
@@ -188,18 +264,9 @@ plan::Plan describe_plan(const BuildOptions& options, const BuildSettings& setti
   return plan;
 }
 
-std::vector<plan::SymbolRange> language_symbols(const BuildSettings& settings) {
-  // A step mixes prefill and decode of all sequences, so its tokens are bounded by their product. A
-  // gate runs a few more sequences than a small plan is meant to serve.
-  int64_t seqs = std::max<int64_t>(settings.max_batch_size, 64);
-  int64_t tokens = std::max<int64_t>(seqs * settings.max_seq_len, 4096);
-  return {{"tokens", 0, tokens},
-          {"embed_rows", 0, tokens},
-          {"seqs", 0, seqs},
-          {"rows", 0, tokens},
-          {"max_blocks", 1, tokens},
-          {"cache_blocks", 1, tokens},
-          {"block_size", 1, settings.max_seq_len}};
+std::vector<plan::SymbolRange> stage_symbols(const ir::Graph& stage, const BuildSettings& settings,
+                                             const models::BuiltModel& model) {
+  return model.staged ? staged_symbols(stage, *model.staged) : language_symbols(settings);
 }
 
 std::vector<plan::SymbolRange> sample_symbols(const BuildSettings& settings) {

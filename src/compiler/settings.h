@@ -2,6 +2,7 @@
 
 #include "compiler/build.h"
 #include "compiler/gate.h"
+#include "compiler/stage_gate.h"
 #include "passes/pipeline.h"
 #include "plan/plan.h"
 
@@ -12,7 +13,8 @@ struct BuildSettings {
   DType precision = DType::F32;
   int64_t max_batch_size = 0, max_seq_len = 0;
   std::optional<passes::Quantisation> quantisation;
-  GateBudget budget;
+  GateBudget budget;         // of language models
+  StageBudget stage_budget;  // of others
 };
 
 // Throws ErrorCode::Usage listing every option that cannot be met.
@@ -25,8 +27,9 @@ std::string describe(const std::optional<passes::Quantisation>& quantisation);
 plan::Plan describe_plan(const BuildOptions& options, const BuildSettings& settings,
                          const ImportedModel& model);
 
-// The ranges of the symbols of the language graph, and of the sampling stage.
-std::vector<plan::SymbolRange> language_symbols(const BuildSettings& settings);
+// The ranges of the symbols of a model's own stages, and of the sampling stage.
+std::vector<plan::SymbolRange> stage_symbols(const ir::Graph& stage, const BuildSettings& settings,
+                                             const models::BuiltModel& model);
 std::vector<plan::SymbolRange> sample_symbols(const BuildSettings& settings);
 
 }  // namespace tenon::compiler

@@ -101,7 +101,7 @@ TEST(ValueBounds, HoldForEveryValueOfGoldenModels) {
     LoweredPlan oracle;
     BuildOptions options;
     BuildSettings settings = settle(options, model);
-    lower_stage(graph, language_symbols(settings), oracle);
+    lower_stage(graph, stage_symbols(graph, settings, models::BuiltModel{}), oracle);
     OracleRun run =
         run_oracle(oracle, *model.weights, built_in_check_data(model, settings.max_seq_len));
     std::map<std::string, double> largest;

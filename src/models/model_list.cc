@@ -12,7 +12,8 @@ namespace tenon::models {
   X(kGpt2)                     \
   X(kLlama)                    \
   X(kMistral)                  \
-  X(kQwen2)
+  X(kQwen2)                    \
+  X(kSam)
 
 #define TENON_ARCHITECTURE(name) extern const Architecture name;
 TENON_ARCHITECTURES(TENON_ARCHITECTURE)
@@ -53,6 +54,13 @@ size_t shared_keys(const data::Json& config, const Architecture& architecture) {
 }
 
 }  // namespace
+
+const Architecture* recognise_weights(const WeightSource& weights) {
+  for (const Architecture& architecture : architectures()) {
+    if (architecture.recognises && architecture.recognises(weights)) return &architecture;
+  }
+  return nullptr;
+}
 
 const Architecture& find_architecture(const data::Json& config) {
   std::vector<std::string> names = class_names(config);

@@ -180,11 +180,18 @@ BuiltModel build(const ModelSource& source) {
                         "a copy of shared_image_embedding.positional_embedding");
   BuiltModel built;
   built.architecture = "sam";
+  built.staged = sam_stages(c);
   built.stages.push_back(sam_image_encoder(source, weights, c));
   built.stages.push_back(sam_mask_decoder(source, weights, c, false));
   built.stages.push_back(sam_mask_decoder(source, weights, c, true));
   built.ledger = weights.finish();
   return built;
+}
+
+bool recognises(const WeightSource& weights) {
+  constexpr std::string_view kToken = "mask_decoder.iou_token.weight";
+  bool encoder = weights.find(kPositions) || weights.find(kHfPositions);
+  return encoder && weights.find(kToken);
 }
 
 constexpr std::string_view kClasses[] = {"SamModel"};
@@ -196,7 +203,7 @@ constexpr std::string_view kKeys[] = {
 }  // namespace
 
 extern const Architecture kSam;
-const Architecture kSam = {"sam", kClasses, "Segment Anything, ViT-B, ViT-L and ViT-H", kKeys,
-                           build};
+const Architecture kSam = {"sam", kClasses, "Segment Anything, ViT-B, ViT-L and ViT-H",
+                           kKeys, build,    recognises};
 
 }  // namespace tenon::models

@@ -30,4 +30,7 @@ ir::Graph sam_mask_decoder(const ModelSource& source, nn::Weights& weights, cons
 // Rows of the table of label embeddings.
 enum class SamPointLabel : int32_t { Padding, Background, Foreground, BoxFirst, BoxLast };
 
+// What the pipeline, the plan and its proof need to know beside the graphs.
+StagedModelInfo sam_stages(const SamConfig& config);
+
 }  // namespace tenon::models

@@ -14,11 +14,17 @@ namespace {
 
 compiler::LoweredPlan lower_oracle(const compiler::BuildOptions& options,
                                    const compiler::ImportedModel& model) {
+  if (model.model.staged) {
+    throw Error(ErrorCode::Unsupported, "not a language model")
+        .at(model.path)
+        .got(model.model.architecture)
+        .fix("the gate of `tenon build` compares its stages with the oracle's");
+  }
   compiler::BuildSettings settings = compiler::settle(options, model);
   compiler::LoweredPlan oracle;
   oracle.plan = compiler::describe_plan(options, settings, model);
   for (const ir::Graph& graph : model.model.stages) {
-    compiler::lower_stage(graph, compiler::language_symbols(settings), oracle);
+    compiler::lower_stage(graph, compiler::stage_symbols(graph, settings, model.model), oracle);
   }
   ir::Graph sample =
       compiler::make_sample_graph(model.model.language.vocabulary, ops::builtin_catalogue());

@@ -17,6 +17,7 @@ PURPOSES = {
     "ops": "the catalogue: one header an op = attributes, shape rule, formula in words",
     "text": "Unicode, tokenizers, chat templates",
     "metrics": "error statistics, KL divergence, perplexity, ROUGE and others: pure functions",
+    "imaging": "JPEG and PNG, resizing, masks and their encodings: pixels on the host, no models",
     "ir": "Graph, Node, Value, Region, verifier, the one text form, pattern rewriter",
     "quant": "quantisers: statistics and weights in, packed weights out",
     "plan": "the plan file: structs, reader, writer, versions, full verification",

@@ -20,14 +20,24 @@ data::Json read_object(const std::string& path) {
   return json;
 }
 
+std::string parent_of(const std::string& path) {
+  std::string parent = std::filesystem::path(path).parent_path();
+  return parent.empty() ? "." : parent;
+}
+
 }  // namespace
+
+bool is_lone_file(const std::string& path) {
+  if (is_directory(path) || !file_exists(path)) return false;
+  std::string folder = parent_of(path);
+  return !is_meta_folder(folder) && !file_exists(folder + "/config.json");
+}
 
 ModelFolder read_model_folder(const std::string& path) {
   ModelFolder model;
   model.path = path;
   if (!is_directory(path)) {
-    std::string parent = std::filesystem::path(path).parent_path();
-    model.path = parent.empty() ? "." : parent;
+    model.path = parent_of(path);
   }
   if (!is_directory(model.path) || (model.path != path && !file_exists(path))) {
     throw Error(ErrorCode::BadInput, "no such model folder or file").at(path);

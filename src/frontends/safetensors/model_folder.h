@@ -16,6 +16,9 @@ struct ModelFolder {
   std::vector<std::string> notes;
 };
 
+// Whether `path` is a file of weights with no description beside it, in neither layout.
+bool is_lone_file(const std::string& path);
+
 // Reads config.json and generation_config.json and nothing else; in Meta's layout, params.json and
 // the shapes in the shards. `path` is the folder, or one file in it (model.safetensors). Throws
 // ErrorCode::BadInput naming the file.

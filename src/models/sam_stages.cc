@@ -1,0 +1,166 @@
+// How the stages of Segment Anything hang together, and the pictures and prompts that prove a plan.
+#include <algorithm>
+#include <cmath>
+
+#include "models/sam.h"
+
+namespace tenon::models {
+namespace {
+
+constexpr int64_t kMostPrompts = 4096, kMostPoints = 1024;
+constexpr int64_t kPictures = 2, kPrompts = 4;
+
+// The same numbers on every machine.
+class Noise {
+ public:
+  explicit Noise(uint64_t seed) : state_(seed) {}
+  // In [0, 1).
+  float next() {
+    state_ = state_ * 6364136223846793005ull + 1442695040888963407ull;
+    return static_cast<float>(state_ >> 40) * 0x1p-24f;
+  }
+
+ private:
+  uint64_t state_;
+};
+
+// A flat ground with ellipses and boxes of other colours and a little grain, normalised as photos
+// are; the lower fifth is left zero, as padding is.
+Tensor make_picture(int64_t side, uint64_t seed) {
+  Noise noise(seed);
+  Tensor picture = Tensor::make_zeros(DType::F32, {side, side, 3});
+  int64_t filled = side - side / 5;
+  float* pixels = picture.as<float>();
+  auto colour = [&] { return 4 * noise.next() - 2; };
+  float ground[] = {colour(), colour(), colour()};
+  for (int64_t i = 0; i < filled * side * 3; ++i)
+    pixels[i] = ground[i % 3] + 0.3f * (noise.next() - 0.5f);
+  for (int shape = 0; shape < 6; ++shape) {
+    auto size = static_cast<float>(side);
+    float x = size * noise.next(), y = size * noise.next();
+    float half_w = size * (0.05f + 0.2f * noise.next()), half_h = half_w * (0.5f + noise.next());
+    float c[] = {colour(), colour(), colour()};
+    for (int64_t row = 0; row < filled; ++row) {
+      for (int64_t column = 0; column < side; ++column) {
+        float u = (static_cast<float>(column) - x) / half_w;
+        float v = (static_cast<float>(row) - y) / half_h;
+        bool inside = shape % 2 ? std::max(std::fabs(u), std::fabs(v)) < 1 : u * u + v * v < 1;
+        if (inside) std::copy(c, c + 3, pixels + (row * side + column) * 3);
+      }
+    }
+  }
+  return picture;
+}
+
+CheckInput given(Tensor value) {
+  CheckInput input;
+  input.value = std::move(value);
+  return input;
+}
+
+CheckInput from_call(int call) {
+  CheckInput input;
+  input.call = call;
+  return input;
+}
+
+// Points [prompts, labels.size(), 2] all over the picture, and their labels.
+void add_points(CheckCall& call, std::span<const SamPointLabel> labels, Noise& noise) {
+  auto points = static_cast<int64_t>(labels.size());
+  Tensor at = Tensor::make(DType::F32, {kPrompts, points, 2});
+  Tensor kinds = Tensor::make(DType::I32, {kPrompts * points});
+  for (int64_t i = 0; i < kPrompts * points; ++i) {
+    SamPointLabel label = labels[i % points];
+    bool padding = label == SamPointLabel::Padding;
+    for (int64_t axis = 0; axis < 2; ++axis)
+      at.as<float>()[2 * i + axis] = padding ? 0 : noise.next();
+    kinds.as<int32_t>()[i] = static_cast<int32_t>(label);
+  }
+  call.inputs.push_back(given(std::move(at)));
+  call.inputs.push_back(given(std::move(kinds)));
+}
+
+Tensor make_mask_logits(int64_t side, Noise& noise) {
+  Tensor logits = Tensor::make(DType::F32, {kPrompts, side, side});
+  for (int64_t prompt = 0; prompt < kPrompts; ++prompt) {
+    float x = noise.next(), y = noise.next(), radius = 0.1f + 0.3f * noise.next();
+    for (int64_t i = 0; i < side * side; ++i) {
+      float u = static_cast<float>(i % side) / static_cast<float>(side) - x;
+      float v = static_cast<float>(i / side) / static_cast<float>(side) - y;
+      logits.as<float>()[prompt * side * side + i] = 30 * (radius - std::sqrt(u * u + v * v));
+    }
+  }
+  return logits;
+}
+
+StageChecks make_checks(const SamConfig& c) {
+  using enum SamPointLabel;
+  StageChecks checks;
+  checks.origin = std::to_string(kPictures) + " generated pictures";
+  checks.sign_outputs = {"masks"};
+  for (int picture = 0; picture < kPictures; ++picture) {
+    Noise noise(77 + static_cast<uint64_t>(picture));
+    int encoder = static_cast<int>(checks.calls.size());
+    CheckCall encode{"image_encoder", "picture " + std::to_string(picture + 1), {}};
+    encode.inputs.push_back(given(make_picture(c.image, 5 + static_cast<uint64_t>(picture))));
+    checks.calls.push_back(std::move(encode));
+    const std::vector<SamPointLabel> prompts[] = {{Foreground, Padding},
+                                                  {Foreground, Background, Foreground, Padding},
+                                                  {BoxFirst, BoxLast},
+                                                  {Foreground, BoxFirst, BoxLast}};
+    const char* names[] = {"a click", "three points", "a box", "a click in a box"};
+    for (size_t i = 0; i < std::size(prompts); ++i) {
+      CheckCall call{"mask_decoder", names[i], {}};
+      call.inputs.push_back(from_call(encoder));
+      add_points(call, prompts[i], noise);
+      checks.calls.push_back(std::move(call));
+    }
+    CheckCall masked{"mask_decoder_with_mask", "a click and a mask", {}};
+    masked.inputs.push_back(from_call(encoder));
+    add_points(masked, prompts[0], noise);
+    masked.inputs.push_back(given(make_mask_logits(4 * c.grid, noise)));
+    checks.calls.push_back(std::move(masked));
+  }
+  return checks;
+}
+
+// Products of the encoder over all cells, attention over whole pictures, and the decoder's share of
+// one prompt: rough, for telling people how long a proof takes.
+double flops_of(const SamConfig& c) {
+  auto cells = static_cast<double>(c.grid * c.grid), dim = static_cast<double>(c.dim);
+  double block = 2 * cells * dim * (4 * dim + 2 * static_cast<double>(c.ffn));
+  double whole = static_cast<double>(std::count(c.global.begin(), c.global.end(), true));
+  double encoder = static_cast<double>(c.global.size()) * block + whole * 4 * cells * cells * dim;
+  auto width = static_cast<double>(c.width);
+  double decoder = cells * width * width * 14;
+  return kPictures * (encoder + 5 * kPrompts * decoder);
+}
+
+data::Json describe(const SamConfig& c) {
+  data::Json json = data::Json::object(), mean = data::Json::array(),
+             deviation = data::Json::array();
+  for (double value : {123.675, 116.28, 103.53}) mean.push_back(value);
+  for (double value : {58.395, 57.12, 57.375}) deviation.push_back(value);
+  json.set("image_size", c.image).set("grid", c.grid).set("width", c.width).set("masks", c.masks);
+  json.set("mask_size", 4 * c.grid).set("mask_threshold", 0.0);
+  json.set("pixel_mean", std::move(mean)).set("pixel_deviation", std::move(deviation));
+  json.set("blocks", static_cast<int64_t>(c.global.size())).set("dim", c.dim).set("heads", c.heads);
+  json.set("max_prompts", kMostPrompts).set("max_points", kMostPoints);
+  return json;
+}
+
+}  // namespace
+
+StagedModelInfo sam_stages(const SamConfig& config) {
+  StagedModelInfo info;
+  info.pipeline = "sam";
+  info.description = describe(config);
+  info.symbols = {{"prompts", 1, kMostPrompts}, {"points", 0, kMostPoints}};
+  for (const char* decoder : {"mask_decoder", "mask_decoder_with_mask"})
+    info.feeds.push_back({"image_encoder", "embedding", decoder, "embedding"});
+  info.make_checks = [config] { return make_checks(config); };
+  info.check_flops = flops_of(config);
+  return info;
+}
+
+}  // namespace tenon::models

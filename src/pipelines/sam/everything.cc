@@ -1,0 +1,265 @@
+// Source: facebookresearch/segment-anything segment_anything/automatic_mask_generator.py,
+// utils/amg.py.
+#include "pipelines/sam/everything.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/error.h"
+#include "base/text.h"
+#include "base/thread_pool.h"
+#include "imaging/components.h"
+#include "pipelines/sam/nms.h"
+
+namespace tenon::sam {
+namespace {
+
+using imaging::Box;
+
+// Masks this near to a crop's edge are cut off there, unless the picture ends there, too.
+constexpr int64_t kEdge = 20;
+
+bool near_crop_edge(const Box& box, const Box& crop, Size picture) {
+  auto near = [](int64_t a, int64_t b) { return std::abs(a - b) <= kEdge; };
+  return (near(box.x0, crop.x0) && !near(box.x0, 0)) ||
+         (near(box.y0, crop.y0) && !near(box.y0, 0)) ||
+         (near(box.x1, crop.x1) && !near(box.x1, picture.width)) ||
+         (near(box.y1, crop.y1) && !near(box.y1, picture.height));
+}
+
+Box shifted(const Box& box, const Box& crop) {
+  return {box.x0 + crop.x0, box.y0 + crop.y0, box.x1 + crop.x0, box.y1 + crop.y0};
+}
+
+template <class Score>
+std::vector<FoundMask> without_duplicates(std::vector<FoundMask> masks, double threshold,
+                                          Score score) {
+  std::vector<Box> boxes;
+  std::vector<float> scores;
+  for (const FoundMask& mask : masks) {
+    boxes.push_back(mask.box);
+    scores.push_back(score(mask));
+  }
+  std::vector<FoundMask> kept;
+  for (size_t index : suppress(boxes, scores, threshold)) kept.push_back(std::move(masks[index]));
+  return kept;
+}
+
+class Generator {
+ public:
+  Generator(Predictor& predictor, const imaging::Image& image, const EverythingOptions& options,
+            const EverythingProgress& progress)
+      : predictor_(predictor), image_(image), options_(options), progress_(progress) {}
+
+  std::vector<FoundMask> run() {
+    Size picture{image_.width, image_.height};
+    std::vector<Crop> crops =
+        crop_boxes(picture, options_.crop_n_layers, options_.crop_overlap_ratio);
+    for (const Crop& crop : crops) all_points_ += side_of(crop) * side_of(crop);
+    std::vector<FoundMask> found;
+    for (const Crop& crop : crops) {
+      std::vector<FoundMask> masks =
+          without_duplicates(masks_of(crop), options_.box_nms_thresh,
+                             [](const FoundMask& m) { return m.predicted_iou; });
+      std::move(masks.begin(), masks.end(), std::back_inserter(found));
+    }
+    if (crops.size() > 1) {
+      // Masks of smaller crops are finer.
+      found =
+          without_duplicates(std::move(found), options_.crop_nms_thresh, [](const FoundMask& m) {
+            return 1.0f / static_cast<float>((m.crop.x1 - m.crop.x0) * (m.crop.y1 - m.crop.y0));
+          });
+    }
+    if (options_.min_mask_region_area > 0) found = without_small_regions(std::move(found));
+    return found;
+  }
+
+ private:
+  int64_t side_of(const Crop& crop) const {
+    double scale = std::pow(static_cast<double>(options_.crop_n_points_downscale_factor),
+                            static_cast<double>(crop.layer));
+    return static_cast<int64_t>(static_cast<double>(options_.points_per_side) / scale);
+  }
+
+  std::vector<FoundMask> masks_of(const Crop& crop) {
+    const Box& box = crop.box;
+    predictor_.set_image(imaging::crop(image_, box.x0, box.y0, box.x1, box.y1));
+    int64_t side = side_of(crop);
+    std::vector<Prompt> prompts;
+    for (int64_t i = 0; i < side * side; ++i) {
+      auto place = [&](int64_t at, int64_t length) {
+        return (static_cast<double>(at) + 0.5) / static_cast<double>(side) *
+               static_cast<double>(length);
+      };
+      Prompt prompt;
+      prompt.points = {{place(i % side, box.x1 - box.x0), place(i / side, box.y1 - box.y0), true}};
+      prompts.push_back(std::move(prompt));
+    }
+    std::vector<FoundMask> found;
+    auto batch = static_cast<size_t>(options_.points_per_batch);
+    for (size_t begin = 0; begin < prompts.size(); begin += batch) {
+      if (progress_) progress_(done_points_, all_points_);
+      std::span<const Prompt> part =
+          std::span(prompts).subspan(begin, std::min(batch, prompts.size() - begin));
+      add_batch(part, crop, found);
+      done_points_ += static_cast<int64_t>(part.size());
+    }
+    return found;
+  }
+
+  void add_batch(std::span<const Prompt> prompts, const Crop& crop, std::vector<FoundMask>& found) {
+    std::vector<ObjectMasks> objects =
+        predictor_.predict(prompts, MaskChoice::Several, options_.points_per_batch);
+    struct Candidate {
+      const Prompt* prompt;
+      const float* logits;
+      float predicted_iou;
+    };
+    // By quality first: most masks fall before anything is made large.
+    std::vector<Candidate> candidates;
+    for (size_t i = 0; i < objects.size(); ++i) {
+      for (size_t j = 0; j < objects[i].logits.size(); ++j) {
+        float iou = objects[i].predicted_iou[j];
+        bool good =
+            options_.pred_iou_thresh <= 0 || iou > static_cast<float>(options_.pred_iou_thresh);
+        if (good) candidates.push_back({&prompts[i], objects[i].logits[j].data(), iou});
+      }
+    }
+    std::vector<std::optional<FoundMask>> masks(candidates.size());
+    process_thread_pool().parallel_for(
+        static_cast<int64_t>(candidates.size()), 1, [&](int64_t begin, int64_t end) {
+          for (int64_t i = begin; i < end; ++i) {
+            masks[i] = finish(candidates[i].logits, crop);
+            if (!masks[i]) continue;
+            const Point& point = candidates[i].prompt->points[0];
+            masks[i]->predicted_iou = candidates[i].predicted_iou;
+            masks[i]->point_x = point.x + static_cast<double>(crop.box.x0);
+            masks[i]->point_y = point.y + static_cast<double>(crop.box.y0);
+          }
+        });
+    for (std::optional<FoundMask>& mask : masks) {
+      if (mask) found.push_back(std::move(*mask));
+    }
+  }
+
+  // The mask at the picture's size, or nothing where it is unstable or cut off by its crop.
+  std::optional<FoundMask> finish(const float* logits, const Crop& crop) const {
+    auto threshold = static_cast<float>(predictor_.info().mask_threshold);
+    StableMask stable = measure_stability(predictor_.resampler(), logits, threshold,
+                                          static_cast<float>(options_.stability_score_offset));
+    FoundMask found;
+    found.stability_score = stable.stability();
+    auto least = static_cast<float>(options_.stability_score_thresh);
+    if (least > 0 && !(found.stability_score >= least)) return std::nullopt;
+    Size picture{image_.width, image_.height};
+    found.crop = crop.box;
+    found.box = shifted(imaging::bounding_box(stable.mask), crop.box);
+    if (near_crop_edge(found.box, crop.box, picture)) return std::nullopt;
+    bool whole = crop.box == Box{0, 0, picture.width, picture.height};
+    found.segmentation =
+        imaging::encode_rle(whole ? stable.mask
+                                  : imaging::place(stable.mask, crop.box.x0, crop.box.y0,
+                                                   picture.width, picture.height));
+    found.area = imaging::area(found.segmentation);
+    return found;
+  }
+
+  // Masks that needed no mending are preferred where two have become alike.
+  std::vector<FoundMask> without_small_regions(std::vector<FoundMask> masks) const {
+    std::vector<Box> boxes(masks.size());
+    std::vector<float> unchanged(masks.size());
+    std::vector<imaging::Rle> mended(masks.size());
+    int64_t least = options_.min_mask_region_area;
+    process_thread_pool().parallel_for(
+        static_cast<int64_t>(masks.size()), 1, [&](int64_t begin, int64_t end) {
+          for (int64_t i = begin; i < end; ++i) {
+            imaging::Mask mask = imaging::decode_rle(masks[i].segmentation);
+            bool changed = remove_small_regions(mask, least, imaging::SmallRegions::Holes);
+            changed = remove_small_regions(mask, least, imaging::SmallRegions::Islands) || changed;
+            boxes[i] = imaging::bounding_box(mask);
+            unchanged[i] = changed ? 0.0f : 1.0f;
+            if (changed) mended[i] = imaging::encode_rle(mask);
+          }
+        });
+    double threshold = std::max(options_.box_nms_thresh, options_.crop_nms_thresh);
+    std::vector<FoundMask> kept;
+    for (size_t index : suppress(boxes, unchanged, threshold)) {
+      FoundMask& mask = masks[index];
+      if (unchanged[index] == 0) {
+        mask.segmentation = std::move(mended[index]);
+        mask.box = boxes[index];
+        mask.area = imaging::area(mask.segmentation);
+      }
+      kept.push_back(std::move(mask));
+    }
+    return kept;
+  }
+
+  Predictor& predictor_;
+  const imaging::Image& image_;
+  const EverythingOptions& options_;
+  const EverythingProgress& progress_;
+  int64_t done_points_ = 0, all_points_ = 0;
+};
+
+}  // namespace
+
+void check(const EverythingOptions& options) {
+  Problems problems;
+  auto need = [&](bool good, std::string_view name, double got, std::string_view accepted) {
+    if (good) return;
+    problems.add(Error(ErrorCode::Usage, "option is out of range")
+                     .at(name)
+                     .got(format_double(got))
+                     .accepted(accepted));
+  };
+  auto whole = [&](std::string_view name, int64_t value, int64_t least, int64_t most) {
+    need(value >= least && value <= most, name, static_cast<double>(value),
+         std::to_string(least) + " to " + std::to_string(most));
+  };
+  auto real = [&](std::string_view name, double value, double least, double most) {
+    need(value >= least && value <= most, name, value,
+         format_double(least) + " to " + format_double(most));
+  };
+  whole("points-per-side", options.points_per_side, 1, 1024);
+  whole("points-per-batch", options.points_per_batch, 1, 4096);
+  whole("crop-n-layers", options.crop_n_layers, 0, 4);
+  whole("crop-n-points-downscale-factor", options.crop_n_points_downscale_factor, 1, 1024);
+  whole("min-mask-region-area", options.min_mask_region_area, 0, int64_t{1} << 40);
+  real("pred-iou-thresh", options.pred_iou_thresh, -1e6, 1e6);
+  real("stability-score-thresh", options.stability_score_thresh, -1e6, 1e6);
+  real("stability-score-offset", options.stability_score_offset, 0, 1e6);
+  real("box-nms-thresh", options.box_nms_thresh, 0, 1);
+  real("crop-nms-thresh", options.crop_nms_thresh, 0, 1);
+  real("crop-overlap-ratio", options.crop_overlap_ratio, 0, 0.99);
+  problems.throw_if_any();
+}
+
+std::vector<Crop> crop_boxes(Size picture, int64_t layers, double overlap_ratio) {
+  std::vector<Crop> crops = {{{0, 0, picture.width, picture.height}, 0}};
+  auto shorter = static_cast<double>(std::min(picture.width, picture.height));
+  for (int64_t layer = 1; layer <= layers; ++layer) {
+    int64_t side = int64_t{1} << layer;
+    auto overlap = static_cast<int64_t>(overlap_ratio * shorter * (2 / static_cast<double>(side)));
+    auto length = [&](int64_t whole) { return (overlap * (side - 1) + whole + side - 1) / side; };
+    int64_t width = length(picture.width), height = length(picture.height);
+    for (int64_t i = 0; i < side; ++i) {
+      for (int64_t j = 0; j < side; ++j) {
+        int64_t x = (width - overlap) * i, y = (height - overlap) * j;
+        Box box{x, y, std::min(x + width, picture.width), std::min(y + height, picture.height)};
+        // Of a picture a few pixels wide some crops are empty.
+        if (box.x0 < box.x1 && box.y0 < box.y1) crops.push_back({box, layer});
+      }
+    }
+  }
+  return crops;
+}
+
+std::vector<FoundMask> find_everything(Predictor& predictor, const imaging::Image& image,
+                                       const EverythingOptions& options,
+                                       const EverythingProgress& progress) {
+  check(options);
+  return Generator(predictor, image, options, progress).run();
+}
+
+}  // namespace tenon::sam

@@ -1,0 +1,199 @@
+// Source: facebookresearch/segment-anything segment_anything/predictor.py, utils/onnx.py.
+#include "pipelines/sam/predictor.h"
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <tuple>
+
+#include "base/error.h"
+
+namespace tenon::sam {
+namespace {
+
+// Rows of the decoder's table of labels.
+enum class Label : int32_t { Padding, Background, Foreground, BoxFirst, BoxLast };
+
+constexpr const char* kEncoder = "image_encoder";
+constexpr const char* kDecoder = "mask_decoder";
+constexpr const char* kMaskedDecoder = "mask_decoder_with_mask";
+
+// The decoder's inputs for prompts of one form.
+struct Batch {
+  std::vector<float> points;    // [prompts, tokens, 2], in [0, 1] of the encoder's square
+  std::vector<int32_t> labels;  // [prompts * tokens]
+  std::vector<float> masks;     // [prompts, mask_size, mask_size], or empty
+};
+
+int64_t tokens_of(const Prompt& prompt) {
+  auto points = static_cast<int64_t>(prompt.points.size());
+  // Points without a box have a padding point behind them.
+  return points + (prompt.box ? 2 : points > 0 ? 1 : 0);
+}
+
+// The export's choice: below three tokens of points the masks of several, else the single one.
+size_t best_mask(const Prompt& prompt, std::span<const float> scores) {
+  bool several = tokens_of(prompt) < 3;
+  if (!several || scores.size() == 1) return 0;
+  return 1 + static_cast<size_t>(std::max_element(scores.begin() + 1, scores.end()) -
+                                 (scores.begin() + 1));
+}
+
+std::vector<size_t> chosen_masks(MaskChoice choice, const Prompt& prompt,
+                                 std::span<const float> scores) {
+  if (choice == MaskChoice::Single) return {0};
+  if (choice == MaskChoice::Best) return {best_mask(prompt, scores)};
+  std::vector<size_t> several;
+  for (size_t i = 1; i < scores.size(); ++i) several.push_back(i);
+  return several;
+}
+
+void check_stage(runtime::Session& session, const char* name, size_t inputs, size_t outputs) {
+  const plan::Stage& stage = session.stage(name).stage();
+  if (stage.inputs.size() == inputs && stage.outputs.size() == outputs) return;
+  throw Error(ErrorCode::WrongPlan, "the stage has other inputs or outputs").at(name);
+}
+
+}  // namespace
+
+// Prompts of one form share a run: as many tokens each, all with a mask or none.
+struct Predictor::Form {
+  int64_t points = 0;
+  bool box = false, mask = false;
+  auto operator<=>(const Form&) const = default;
+};
+
+std::unique_ptr<Predictor> Predictor::open(std::shared_ptr<const plan::PlanFile> file,
+                                           const runtime::SessionOptions& options) {
+  read_sam_info(file->plan());
+  auto session = runtime::Session::open(std::move(file), options);
+  runtime::Session& borrowed = *session;
+  return std::unique_ptr<Predictor>(new Predictor(std::move(session), borrowed));
+}
+
+Predictor::Predictor(runtime::Session& session) : Predictor(nullptr, session) {}
+
+Predictor::Predictor(std::unique_ptr<runtime::Session> owned, runtime::Session& session)
+    : owned_(std::move(owned)), session_(session), info_(read_sam_info(session.plan())) {
+  check_stage(session, kEncoder, 1, 1);
+  check_stage(session, kDecoder, 3, 2);
+  check_stage(session, kMaskedDecoder, 4, 2);
+}
+
+void Predictor::set_image(const imaging::Image& image) {
+  embedding_ = TensorView();
+  Tensor pixels = make_pixels(image, info_);
+  picture_ = {image.width, image.height};
+  Size fitted = fitted_size(picture_, info_.image_size);
+  scale_x_ = static_cast<double>(fitted.width) / static_cast<double>(image.width);
+  scale_y_ = static_cast<double>(fitted.height) / static_cast<double>(image.height);
+  resampler_.emplace(info_, picture_);
+  runtime::StageRunner& encoder = session_.stage(kEncoder);
+  TensorView inputs[] = {pixels.view()};
+  embedding_ = encoder.run(inputs)[0];
+  // The pixels are gone after this.
+  if (!encoder.is_host()) encoder.to_host(embedding_);
+}
+
+const MaskResampler& Predictor::resampler() const {
+  TENON_CHECK(resampler_.has_value());
+  return *resampler_;
+}
+
+void Predictor::check(const Prompt& prompt) const {
+  if (prompt.points.empty() && !prompt.box && prompt.mask_logits.empty())
+    throw Error(ErrorCode::Usage, "a prompt is empty").accepted("points, a box or mask logits");
+  auto pixels = static_cast<size_t>(info_.mask_size * info_.mask_size);
+  if (!prompt.mask_logits.empty() && prompt.mask_logits.size() != pixels) {
+    throw Error(ErrorCode::BadInput, "mask logits have the wrong size")
+        .got(std::to_string(prompt.mask_logits.size()))
+        .accepted(std::to_string(pixels));
+  }
+  bool finite = true;
+  for (const Point& point : prompt.points)
+    finite = finite && std::isfinite(point.x) && std::isfinite(point.y);
+  if (const auto& box = prompt.box)
+    finite = finite && std::isfinite(box->x0 + box->y0 + box->x1 + box->y1);
+  if (!finite) throw Error(ErrorCode::BadInput, "a place of a prompt is not finite");
+  if (tokens_of(prompt) <= info_.max_points) return;
+  throw Error(ErrorCode::BadInput, "too many points")
+      .got(std::to_string(prompt.points.size()))
+      .accepted("at most " + std::to_string(info_.max_points - 2));
+}
+
+std::vector<ObjectMasks> Predictor::predict(std::span<const Prompt> prompts, MaskChoice choice,
+                                            int64_t most_at_once) {
+  if (!embedding_.defined()) throw Error(ErrorCode::Usage, "no picture is set");
+  std::map<Form, std::vector<size_t>> forms;
+  for (size_t i = 0; i < prompts.size(); ++i) {
+    check(prompts[i]);
+    forms[{static_cast<int64_t>(prompts[i].points.size()), prompts[i].box.has_value(),
+           !prompts[i].mask_logits.empty()}]
+        .push_back(i);
+  }
+  auto most = static_cast<size_t>(std::clamp<int64_t>(most_at_once, 1, info_.max_prompts));
+  std::vector<ObjectMasks> results(prompts.size());
+  for (const auto& [form, objects] : forms) {
+    for (size_t begin = 0; begin < objects.size(); begin += most) {
+      size_t count = std::min(most, objects.size() - begin);
+      run(prompts, std::span(objects).subspan(begin, count), choice, results);
+    }
+  }
+  return results;
+}
+
+void Predictor::run(std::span<const Prompt> prompts, std::span<const size_t> objects,
+                    MaskChoice choice, std::vector<ObjectMasks>& results) {
+  Batch batch;
+  auto add = [&](double x, double y, Label label) {
+    auto size = static_cast<double>(info_.image_size);
+    batch.points.push_back(static_cast<float>((x + 0.5) / size));
+    batch.points.push_back(static_cast<float>((y + 0.5) / size));
+    batch.labels.push_back(static_cast<int32_t>(label));
+  };
+  for (size_t object : objects) {
+    const Prompt& prompt = prompts[object];
+    for (const Point& point : prompt.points)
+      add(point.x * scale_x_, point.y * scale_y_,
+          point.foreground ? Label::Foreground : Label::Background);
+    if (prompt.box) {
+      add(prompt.box->x0 * scale_x_, prompt.box->y0 * scale_y_, Label::BoxFirst);
+      add(prompt.box->x1 * scale_x_, prompt.box->y1 * scale_y_, Label::BoxLast);
+    } else if (!prompt.points.empty()) {
+      add(0, 0, Label::Padding);
+    }
+    batch.masks.insert(batch.masks.end(), prompt.mask_logits.begin(), prompt.mask_logits.end());
+  }
+  auto count = static_cast<int64_t>(objects.size());
+  int64_t tokens = static_cast<int64_t>(batch.labels.size()) / count;
+  // An empty vector has no address; the view of nothing still needs one.
+  batch.points.reserve(1), batch.labels.reserve(1);
+  bool masked = !batch.masks.empty();
+  runtime::StageRunner& decoder = session_.stage(masked ? kMaskedDecoder : kDecoder);
+  bool host = decoder.is_host();
+  std::vector<runtime::StageInput> inputs = {
+      {embedding_, true},
+      {TensorView(batch.points.data(), DType::F32, {count, tokens, 2}), host},
+      {TensorView(batch.labels.data(), DType::I32, {count * tokens}), host}};
+  if (masked) {
+    Extents extents = {count, info_.mask_size, info_.mask_size};
+    inputs.push_back({TensorView(batch.masks.data(), DType::F32, extents), host});
+  }
+  std::span<const TensorView> outputs = decoder.run(std::span<const runtime::StageInput>(inputs));
+  Tensor scores = make_f32(decoder.to_host(outputs[1]));
+  const TensorView logits = decoder.to_host(outputs[0]);
+  int64_t pixels = info_.mask_size * info_.mask_size;
+  for (int64_t i = 0; i < count; ++i) {
+    std::span<const float> row(scores.as<float>() + i * info_.masks,
+                               static_cast<size_t>(info_.masks));
+    ObjectMasks& object = results[objects[i]];
+    for (size_t mask : chosen_masks(choice, prompts[objects[i]], row)) {
+      const float* from =
+          logits.as<float>() + (i * info_.masks + static_cast<int64_t>(mask)) * pixels;
+      object.logits.emplace_back(from, from + pixels);
+      object.predicted_iou.push_back(row[mask]);
+    }
+  }
+}
+
+}  // namespace tenon::sam

@@ -1,0 +1,82 @@
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "imaging/image.h"
+#include "pipelines/sam/mask_resampler.h"
+#include "runtime/session.h"
+
+namespace tenon::sam {
+
+// Places are pixels of the picture; fractions and places outside are allowed.
+struct Point {
+  double x = 0, y = 0;
+  bool foreground = true;
+};
+struct PromptBox {
+  double x0 = 0, y0 = 0, x1 = 0, y1 = 0;
+};
+
+// One object: any mix of points, a box and the logits of an earlier, small mask.
+struct Prompt {
+  std::vector<Point> points;
+  std::optional<PromptBox> box;
+  std::span<const float> mask_logits;  // [mask_size, mask_size], or empty
+};
+
+// Which of the masks a decoder gives for an object.
+enum class MaskChoice {
+  Single,   // the one made for prompts that leave no doubt
+  Several,  // the others: whole, part, part of the part
+  Best,     // by the number of points and the predicted quality, as Meta's ONNX export chooses
+};
+
+// Small masks of one object.
+struct ObjectMasks {
+  std::vector<std::vector<float>> logits;  // each [mask_size, mask_size]
+  std::vector<float> predicted_iou;        // of each; an estimate, may leave [0, 1]
+};
+
+// A picture's embedding and the masks of prompts. Not thread-safe.
+class Predictor {
+ public:
+  // Throws ErrorCode::WrongPlan for plans of other pipelines or with other stages.
+  static std::unique_ptr<Predictor> open(std::shared_ptr<const plan::PlanFile> file,
+                                         const runtime::SessionOptions& options = {});
+  // On stages somebody else has loaded, e.g. the unfused ones; borrowed.
+  explicit Predictor(runtime::Session& session);
+
+  const SamInfo& info() const { return info_; }
+  runtime::Session& session() { return session_; }
+
+  // Encodes the picture; the embedding stays on the device until the next one.
+  void set_image(const imaging::Image& image);
+  Size picture() const { return picture_; }
+  const MaskResampler& resampler() const;
+
+  // Masks of each object, in order. Objects with prompts of one form share runs of at most
+  // `most_at_once`. Throws ErrorCode::Usage where no picture is set or a prompt is empty,
+  // ErrorCode::BadInput where a place is not finite.
+  std::vector<ObjectMasks> predict(std::span<const Prompt> prompts, MaskChoice choice,
+                                   int64_t most_at_once = 64);
+
+ private:
+  struct Form;
+  Predictor(std::unique_ptr<runtime::Session> owned, runtime::Session& session);
+  void check(const Prompt& prompt) const;
+  void run(std::span<const Prompt> prompts, std::span<const size_t> objects, MaskChoice choice,
+           std::vector<ObjectMasks>& results);
+
+  std::unique_ptr<runtime::Session> owned_;
+  runtime::Session& session_;
+  SamInfo info_;
+  Size picture_;
+  double scale_x_ = 1, scale_y_ = 1;
+  TensorView embedding_;  // on the device
+  std::optional<MaskResampler> resampler_;
+};
+
+}  // namespace tenon::sam

@@ -1,0 +1,101 @@
+"""Segment Anything from the command line: build from a file of weights, masks of a picture, clear refusals."""
+import json
+import os
+import struct
+import zlib
+
+import tenon_case
+from tenon_case import TenonCase, main
+
+
+def golden(*names):
+    return os.path.join(tenon_case.SOURCE, "tests", "golden", *names)
+
+
+def picture():
+    return ("--image", golden("sam", "picture.png"))
+
+
+def png(width, height, rows=b""):
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+
+
+class Sam(TenonCase):
+    def setUp(self):
+        super().setUp()
+        self.plan = self.build(golden("sam", "model.safetensors"), "--dtype", "f32")
+
+    def exists(self, name):
+        return os.path.exists(self.path(name))
+
+    def test_a_click_gives_a_mask(self):
+        document = self.json("run", self.plan, *picture(), "--point", "20,18", "-o", "mask.png", "--overlay", "drawn.png",
+                             "--rle", "masks.json")
+        (mask,) = document["masks"]
+        self.assertGreater(mask["area"], 0)
+        self.assertEqual(mask["segmentation"]["size"], [50, 75])
+        self.assertTrue(self.exists("mask.png") and self.exists("drawn.png"))
+        with open(self.path("masks.json"), encoding="utf-8") as file:
+            (record,) = json.load(file)
+        self.assertEqual(record["segmentation"], mask["segmentation"])
+        self.assertTrue(record["polygons"]["outer"])
+
+    def test_three_masks_and_several_objects(self):
+        document = self.json("run", self.plan, *picture(), "--point", "20,18", "--point", "3,3,0", "--multimask", "-o", "m.png")
+        self.assertEqual(len(document["masks"]), 3)
+        self.assertTrue(all(self.exists(f"m_{i}.png") for i in (1, 2, 3)))
+        document = self.json("run", self.plan, *picture(), "--box", "10,5,30,30", "--box", "40,14,68,46")
+        self.assertEqual([mask["object"] for mask in document["masks"]], [0, 1])
+
+    def test_everything(self):
+        with open(golden("sam", "everything.json"), encoding="utf-8") as file:
+            options = json.load(file)[0]["options"]
+        document = self.json("run", self.plan, *picture(), "--everything", "--points-per-side", options["points_per_side"],
+                             "--pred-iou-thresh", -1, "--stability-score-thresh", 0, "--box-nms-thresh", 1)
+        scores = [mask["predicted_iou"] for mask in document["masks"]]
+        self.assertGreater(len(scores), 3)
+        self.assertEqual(scores, sorted(scores, reverse=True))
+
+    def test_pictures_that_are_none(self):
+        source = golden("imaging", "baseline.jpg")
+        with open(source, "rb") as file:
+            whole = file.read()
+        cases = {"cut.jpg": (whole[:-40], "truncated"), "text.png": (b"hello", "known format"),
+                 "bomb.png": (png(60000, 60000), "60000 x 60000"), "short.png": (png(40, 40, b"\0" * 50), "truncated")}
+        for name, (data, message) in cases.items():
+            with self.subTest(name):
+                self.write(name, data)
+                result = self.tenon("run", self.plan, "--image", name, "--point", "1,1", "-o", "no.png", code=3)
+                self.assertIn(message, result.stderr)
+                self.assertIn(name, result.stderr)
+                self.assertFalse(self.exists("no.png"))
+
+    def test_small_and_odd_pictures(self):
+        for name in ("one.png", "cmyk.jpg", "turned_6.jpg", "deep.png", "palette.png"):
+            with self.subTest(name):
+                document = self.json("run", self.plan, "--image", golden("imaging", name), "--point", "0,0")
+                self.assertEqual(len(document["masks"]), 1)
+        self.assertEqual(document["image"]["format"], "png")
+
+    def test_misuse(self):
+        cases = [(["--point", "1,1"], "no picture"), ([*picture()], "what to look for"),
+                 ([*picture(), "--point", "1"], "--point"), ([*picture(), "--everything", "--box", "1,2,3,4"], "what to look for"),
+                 (["--prompt", "a dog"], "takes pictures"), ([*picture(), "--point", "1,1", "--top-k", "4"], "--top-k"),
+                 ([*picture(), "--everything", "--box-nms-thresh", "2"], "box-nms-thresh")]
+        for arguments, message in cases:
+            with self.subTest(arguments):
+                self.assertIn(message, self.tenon("run", self.plan, *arguments, code=2).stderr)
+        self.assertIn("no language model", self.tenon("chat", self.plan, code=7).stderr)
+
+    def test_language_plans_take_no_pictures(self):
+        plan = self.build(tenon_case.miniature("llama"), "--no-gate", name="llama.plan")
+        self.assertIn("--image", self.tenon("run", plan, "--prompt", "a", *picture(), code=2).stderr)
+        self.assertIn("--prompt", self.tenon("run", plan, code=2).stderr)
+
+
+if __name__ == "__main__":
+    main()
