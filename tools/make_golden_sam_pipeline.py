@@ -4,6 +4,8 @@ SamAutomaticMaskGenerator make of a small picture with the tiny checkpoint of ma
 
     python3 tools/make_golden_sam_pipeline.py --segment-anything CLONE
 
+With --miniature: miniatures/sam/heldout/everything.json, all masks of two held-out scenes by Meta's generator.
+
 Needs torch (1.13 will do), Pillow and a clone of facebookresearch/segment-anything, which is run and not copied. What its
 package takes from torchvision and OpenCV is written here anew, after their documentation.
 """
@@ -139,16 +141,45 @@ def everything(model, generator_class, pixels):
     return found
 
 
+def miniature_model(modeling):
+    encoder = modeling.ImageEncoderViT(
+        img_size=256, patch_size=8, embed_dim=128, depth=4, num_heads=4, mlp_ratio=4, out_chans=128, qkv_bias=True,
+        norm_layer=lambda size: torch.nn.LayerNorm(size, eps=1e-6), use_rel_pos=True, window_size=7, global_attn_indexes=[1, 3])
+    prompt = modeling.PromptEncoder(embed_dim=128, image_embedding_size=(32, 32), input_image_size=(256, 256), mask_in_chans=16)
+    decoder = modeling.MaskDecoder(
+        transformer_dim=128, num_multimask_outputs=3, iou_head_depth=3, iou_head_hidden_dim=128,
+        transformer=modeling.TwoWayTransformer(depth=2, embedding_dim=128, mlp_dim=512, num_heads=8))
+    return modeling.Sam(encoder, prompt, decoder)
+
+
+def write_miniature(modeling, generator_class, folder):
+    """Scenes whose masks are few and clear, with thresholds that a small model passes."""
+    model = miniature_model(modeling).eval()
+    model.load_state_dict({name: value.float() for name, value in torch.load(folder / "sam.pth").items()}, strict=False)
+    options = {"points_per_side": 16, "pred_iou_thresh": 0.8, "stability_score_thresh": 0.9, "stability_score_offset": 1.0}
+    found = []
+    for name in ("scene_00.png", "scene_01.png"):
+        pixels = np.array(Image.open(folder / "heldout" / name))
+        masks = generator_class(model, output_mode="uncompressed_rle", **options).generate(pixels)
+        found.append({"picture": name, "options": options, "masks": masks})
+        print(name, len(masks), "masks")
+    (folder / "heldout/everything.json").write_text(json.dumps(found) + "\n")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--segment-anything", required=True, type=Path, help="a clone of Meta's repository")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent.parent / "tests/golden/sam")
+    parser.add_argument("--miniature", action="store_true", help="the miniature's scenes instead of the tiny checkpoint")
     options = parser.parse_args()
     stand_ins()
     sys.path.insert(0, str(options.segment_anything))
     from segment_anything import SamAutomaticMaskGenerator, SamPredictor, modeling
 
     torch.set_grad_enabled(False)
+    if options.miniature:
+        write_miniature(modeling, SamAutomaticMaskGenerator, Path(__file__).parent.parent / "miniatures/sam")
+        return
     model = make_golden_sam.make_model(modeling).eval()
     model.load_state_dict({name: value.float() for name, value in
                            read_safetensors(options.out / "model.safetensors").items()}, strict=False)

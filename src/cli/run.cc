@@ -165,9 +165,6 @@ void check_options_fit(const CLI::App& app, const std::string& pipeline) {
 
 void run_language(RunCommand& command, std::shared_ptr<const plan::PlanFile> file,
                   Console& console) {
-  if (!command.prompt_given->empty() && command.prompt.empty()) {
-    throw Error(ErrorCode::Usage, "prompt is empty").at("--prompt");
-  }
   auto started = std::chrono::steady_clock::now();
   llm::EngineOptions options;
   options.device = device::DeviceId::parse(command.device);
@@ -205,10 +202,19 @@ void run_language(RunCommand& command, std::shared_ptr<const plan::PlanFile> fil
 }
 
 void run_plan(RunCommand& command, const CLI::App& app, Console& console) {
+  // What needs no plan to be wrong comes first.
+  command.sam.device = device::DeviceId::parse(command.device);
+  if (!command.prompt_given->empty() && command.prompt.empty()) {
+    throw Error(ErrorCode::Usage, "prompt is empty").at("--prompt");
+  }
+  bool prompt = app.count("--prompt") + app.count("--prompts") + app.count("--ids") > 0;
+  if (!prompt && command.sam.image.empty()) {
+    throw Error(ErrorCode::Usage, "nothing to run on")
+        .accepted("one of --prompt, --prompts, --ids, or --image for plans that take pictures");
+  }
   auto file = plan::PlanFile::open(command.plan);
   check_options_fit(app, file->plan().pipeline);
   if (file->plan().pipeline == "sam") {
-    command.sam.device = device::DeviceId::parse(command.device);
     run_sam(file, command.sam, console);
   } else {
     run_language(command, file, console);

@@ -82,7 +82,7 @@ class Sam(TenonCase):
         self.assertEqual(document["image"]["format"], "png")
 
     def test_misuse(self):
-        cases = [(["--point", "1,1"], "no picture"), ([*picture()], "what to look for"),
+        cases = [(["--point", "1,1"], "nothing to run on"), ([*picture()], "what to look for"),
                  ([*picture(), "--point", "1"], "--point"), ([*picture(), "--everything", "--box", "1,2,3,4"], "what to look for"),
                  (["--prompt", "a dog"], "takes pictures"), ([*picture(), "--point", "1,1", "--top-k", "4"], "--top-k"),
                  ([*picture(), "--everything", "--box-nms-thresh", "2"], "box-nms-thresh")]
