@@ -26,6 +26,15 @@ ops::ImplementationList implementations() {
       &kLinearSimple,
       &kPagedAttention,
       &kPagedAttentionSimple,
+      &kAttention,
+      &kConcat,
+      &kConv,
+      &kFourierFeatures,
+      &kMatmul,
+      &kPad,
+      &kReshape,
+      &kResize,
+      &kTranspose,
       // clang-format on
   };
   return kList;

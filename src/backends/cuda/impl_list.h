@@ -24,6 +24,15 @@ extern const ops::Implementation kLinearCublasLt;
 extern const ops::Implementation kLinearSimple;
 extern const ops::Implementation kPagedAttention;
 extern const ops::Implementation kPagedAttentionSimple;
+extern const ops::Implementation kAttention;
+extern const ops::Implementation kConcat;
+extern const ops::Implementation kConv;
+extern const ops::Implementation kFourierFeatures;
+extern const ops::Implementation kMatmul;
+extern const ops::Implementation kPad;
+extern const ops::Implementation kReshape;
+extern const ops::Implementation kResize;
+extern const ops::Implementation kTranspose;
 
 // Kernels for NVIDIA GPUs, best first.
 ops::ImplementationList implementations();
