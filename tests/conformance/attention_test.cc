@@ -161,6 +161,8 @@ TEST(Conformance, Attention) {
       {"window_14", 1, 196, 196, 1, 64, 0, 14, 14},
       {"grid_3x7", 2, 21, 21, 1, 80, 0, 3, 7},
       {"grid_strided", 1, 24, 24, 2, 20, 0, 4, 6, Layout::StridedRows},
+      {"two_chunks", 1, 576, 576, 1, 16, 0, 18, 32},
+      {"long", 1, 5, 1100, 2, 16},
       {"no_batch", 0, 5, 5, 1, 8},
       {"no_queries", 2, 0, 5, 1, 8},
   };

@@ -34,6 +34,16 @@
   X(kKvAppendAvx2)                   \
   X(kRopeKvAppendAvx512)             \
   X(kRopeKvAppendAvx2)               \
+  X(kAttentionAvx512)                \
+  X(kAttentionAvx2)                  \
+  X(kConvAvx512)                     \
+  X(kConvAvx2)                       \
+  X(kMatmulAvx512)                   \
+  X(kMatmulAvx2)                     \
+  X(kReshape)                        \
+  X(kTranspose)                      \
+  X(kConcat)                         \
+  X(kPad)                            \
   X(kPagedAttentionAvx512)           \
   X(kPagedAttentionAvx2)             \
   X(kSampleAvx512)                   \

@@ -1,0 +1,330 @@
+#include "ops/attention.h"
+
+#include <atomic>
+#include <cmath>
+#include <limits>
+
+#include "backends/cpu/impl_list.h"
+#include "backends/cpu/kernels/row_access.h"
+#include "backends/cpu/kernels/tables.h"
+#include "base/thread_pool.h"
+
+namespace tenon::cpu {
+#if defined(__x86_64__)
+namespace {
+
+// Query rows whose scores are held at once: packing K and V is a small part of the work, and the
+// scores stay in L2 with them.
+constexpr int64_t kTileRows = 48;
+// Tasks a thread should have at least, so that unequal ones even out.
+constexpr int64_t kTasksPerThread = 4;
+
+struct Sizes {
+  int64_t batch, queries, keys, heads, head_dim;
+  int64_t grid_h, grid_w;  // 0: no relative positions
+  int64_t q_pitch;         // of unscaled queries, zero padded for the bias
+  int64_t v_pitch;         // head_dim, padded to whole tile columns
+  int64_t chunk;           // keys whose scores are held at once
+  int64_t chunk_columns;   // chunk, padded to whole tile columns
+  int64_t chunks() const { return ceil_div(keys, chunk); }
+};
+
+Sizes sizes_of(const ops::Attention& op, const Extents& q, const Extents& k, const Extents& v,
+               bool relative, const GemmKernels& gemm) {
+  Sizes sizes{};
+  sizes.batch = std::max({q[0], k[0], v[0]});
+  sizes.queries = q[1], sizes.keys = k[1];
+  sizes.heads = op.heads, sizes.head_dim = op.head_dim;
+  sizes.grid_h = relative ? op.grid_h : 0, sizes.grid_w = relative ? op.grid_w : 0;
+  sizes.q_pitch = round_up(op.head_dim, kGemvPadding);
+  sizes.v_pitch = round_up(op.head_dim, gemm.columns);
+  // Whole rows of the grid, so that a chunk's bias is made of whole rows, too.
+  sizes.chunk = relative ? kTileUnits / op.grid_w * op.grid_w : kTileUnits;
+  sizes.chunk = std::max<int64_t>(1, std::min(sizes.chunk, sizes.keys));
+  sizes.chunk_columns = round_up(sizes.chunk, gemm.columns);
+  return sizes;
+}
+
+// Scratch memory of one thread.
+struct Buffers {
+  float *q, *plain_q;           // [rows, kTilePitch] scaled; [rows, q_pitch] as they are
+  float* k;                     // [chunks, chunk_columns / columns, head_dim, columns]
+  float* v;                     // [keys, v_pitch]
+  float* scores;                // [rows, kTilePitch]
+  float* out;                   // [rows, v_pitch]
+  float *top, *sums;            // [rows]: largest score so far, sum of exp(score - top)
+  float *by_row, *by_column;    // [rows, grid_h], [rows, grid_w]: the bias of each query
+  const void **rel_h, **rel_w;  // rows of the tables, the last first
+};
+
+Buffers take_buffers(const Sizes& sizes, Workspace& workspace) {
+  Buffers buffers{};
+  buffers.q = workspace.take<float>(kTileRows * kTilePitch);
+  buffers.plain_q = workspace.take<float>(kTileRows * sizes.q_pitch);
+  buffers.k = workspace.take<float>(sizes.chunks() * sizes.chunk_columns * sizes.head_dim);
+  buffers.v = workspace.take<float>(sizes.keys * sizes.v_pitch);
+  buffers.scores = workspace.take<float>(kTileRows * kTilePitch);
+  buffers.out = workspace.take<float>(kTileRows * sizes.v_pitch);
+  buffers.top = workspace.take<float>(kTileRows);
+  buffers.sums = workspace.take<float>(kTileRows);
+  buffers.by_row = workspace.take<float>(kTileRows * sizes.grid_h);
+  buffers.by_column = workspace.take<float>(kTileRows * sizes.grid_w);
+  buffers.rel_h = workspace.take<const void*>(2 * sizes.grid_h);
+  buffers.rel_w = workspace.take<const void*>(2 * sizes.grid_w);
+  return buffers;
+}
+
+struct Tensors {
+  RowAccess q, k, v, rel_h, rel_w, out;
+  int64_t q_batch, k_batch, v_batch;
+};
+
+// A batch of one serves all.
+int64_t row_of(int64_t batches, int64_t batch, int64_t count, int64_t row) {
+  return (batches == 1 ? 0 : batch) * count + row;
+}
+
+// One head of one batch: its K and V packed once, then tiles of queries with the online softmax.
+class Head {
+ public:
+  Head(const Sizes& sizes, const Kernels& kernels, const Tensors& tensors, const Buffers& buffers,
+       float scale, int64_t batch, int64_t head)
+      : sizes_(sizes),
+        kernels_(kernels),
+        gemm_(*kernels.gemm),
+        tensors_(tensors),
+        buffers_(buffers),
+        scale_(scale),
+        batch_(batch),
+        column_(head * sizes.head_dim) {
+    pack_keys();
+    load_values();
+    list_tables();
+  }
+
+  void attend(int64_t first, int64_t rows) {
+    load_queries(first, rows);
+    if (sizes_.grid_h > 0) make_bias(first, rows);
+    std::fill_n(buffers_.top, rows, -std::numeric_limits<float>::infinity());
+    std::fill_n(buffers_.sums, rows, 0.0f);
+    std::fill_n(buffers_.out, rows * sizes_.v_pitch, 0.0f);
+    for (int64_t begin = 0; begin < sizes_.keys; begin += sizes_.chunk) {
+      int64_t count = std::min(sizes_.chunk, sizes_.keys - begin);
+      score(begin, count, rows);
+      update_softmax(count, rows);
+      add_values(begin, count, rows);
+    }
+    store(first, rows);
+  }
+
+ private:
+  void pack_keys() const {
+    const void* from[kTileUnits];
+    for (int64_t chunk = 0; chunk < sizes_.chunks(); ++chunk) {
+      int64_t begin = chunk * sizes_.chunk, count = std::min(sizes_.chunk, sizes_.keys - begin);
+      for (int64_t i = 0; i < count; ++i)
+        from[i] = tensors_.k.at(row_of(tensors_.k_batch, batch_, sizes_.keys, begin + i), column_);
+      for (int64_t i = 0; i < count; i += gemm_.columns) {
+        gemm_.pack_b(tensors_.k.dtype(), from + i, std::min<int64_t>(gemm_.columns, count - i),
+                     sizes_.head_dim, packed_keys(chunk, i));
+      }
+    }
+  }
+  float* packed_keys(int64_t chunk, int64_t inside) const {
+    return buffers_.k + (chunk * sizes_.chunk_columns + inside) * sizes_.head_dim;
+  }
+
+  void load_values() const {
+    for (int64_t key = 0; key < sizes_.keys; ++key) {
+      float* to = buffers_.v + key * sizes_.v_pitch;
+      const void* from = tensors_.v.at(row_of(tensors_.v_batch, batch_, sizes_.keys, key), column_);
+      kernels_.rows->load(tensors_.v.dtype(), from, sizes_.head_dim, to);
+      std::fill(to + sizes_.head_dim, to + sizes_.v_pitch, 0.0f);
+    }
+  }
+
+  void list_tables() const {
+    if (sizes_.grid_h == 0) return;
+    int64_t high = 2 * sizes_.grid_h - 1, wide = 2 * sizes_.grid_w - 1;
+    for (int64_t i = 0; i < high; ++i) buffers_.rel_h[i] = tensors_.rel_h.at(high - 1 - i, 0);
+    for (int64_t i = 0; i < wide; ++i) buffers_.rel_w[i] = tensors_.rel_w.at(wide - 1 - i, 0);
+  }
+
+  void load_queries(int64_t first, int64_t rows) const {
+    for (int64_t row = 0; row < rows; ++row) {
+      float* plain = buffers_.plain_q + row * sizes_.q_pitch;
+      float* scaled = buffers_.q + row * kTilePitch;
+      const void* from =
+          tensors_.q.at(row_of(tensors_.q_batch, batch_, sizes_.queries, first + row), column_);
+      kernels_.rows->load(tensors_.q.dtype(), from, sizes_.head_dim, plain);
+      std::fill(plain + sizes_.head_dim, plain + sizes_.q_pitch, 0.0f);
+      std::copy_n(plain, sizes_.head_dim, scaled);
+      kernels_.rows->scale(scaled, sizes_.head_dim, scale_);
+    }
+  }
+
+  // by_row[q, i] = q . rel_h[row of q - i + grid_h - 1]; by_column likewise. q is not scaled.
+  void make_bias(int64_t first, int64_t rows) const {
+    int64_t high = sizes_.grid_h, wide = sizes_.grid_w;
+    for (int64_t row = 0; row < rows;) {
+      // Queries of one row of the grid share it.
+      int64_t y = (first + row) / wide;
+      int64_t together = std::min(rows - row, (y + 1) * wide - first - row);
+      kernels_.attention->score_rows(tensors_.rel_h.dtype(), buffers_.rel_h + (high - 1 - y), high,
+                                     sizes_.head_dim, together,
+                                     buffers_.plain_q + row * sizes_.q_pitch, sizes_.q_pitch,
+                                     buffers_.by_row + row * high, high, {});
+      row += together;
+    }
+    for (int64_t row = 0; row < rows; ++row) {
+      int64_t x = (first + row) % wide;
+      kernels_.attention->score_rows(tensors_.rel_w.dtype(), buffers_.rel_w + (wide - 1 - x), wide,
+                                     sizes_.head_dim, 1, buffers_.plain_q + row * sizes_.q_pitch,
+                                     sizes_.q_pitch, buffers_.by_column + row * wide, wide, {});
+    }
+  }
+
+  void score(int64_t begin, int64_t count, int64_t rows) const {
+    bool relative = sizes_.grid_h > 0;
+    for (int64_t row = 0; relative && row < rows; ++row) {
+      float* scores = buffers_.scores + row * kTilePitch;
+      const float* by_row = buffers_.by_row + row * sizes_.grid_h;
+      for (int64_t i = 0; i < count; i += sizes_.grid_w) {
+        std::fill_n(scores + i, sizes_.grid_w, by_row[(begin + i) / sizes_.grid_w]);
+        kernels_.rows->accumulate(DType::F32, buffers_.by_column + row * sizes_.grid_w,
+                                  sizes_.grid_w, scores + i);
+      }
+      // Beyond them a tile adds to what nobody reads.
+      std::fill(scores + count, scores + round_up(count, gemm_.columns), 0.0f);
+    }
+    int64_t chunk = begin / sizes_.chunk;
+    for (int64_t row = 0; row < rows; row += gemm_.max_rows) {
+      int height = static_cast<int>(std::min<int64_t>(gemm_.max_rows, rows - row));
+      for (int64_t i = 0; i < count; i += gemm_.columns) {
+        gemm_.tile(height, sizes_.head_dim, buffers_.q + row * kTilePitch, packed_keys(chunk, i),
+                   gemm_.columns, buffers_.scores + row * kTilePitch + i, kTilePitch, relative, {});
+      }
+    }
+  }
+
+  void update_softmax(int64_t count, int64_t rows) const {
+    const RowKernels& kernels = *kernels_.rows;
+    for (int64_t row = 0; row < rows; ++row) {
+      float* scores = buffers_.scores + row * kTilePitch;
+      float old_top = buffers_.top[row];
+      float top = std::max(old_top, kernels.largest(scores, count));
+      float sum = kernels.exp_sum(scores, count, top);
+      if (top != old_top) {
+        float factor = std::exp(old_top - top);
+        kernels.scale(buffers_.out + row * sizes_.v_pitch, sizes_.head_dim, factor);
+        buffers_.sums[row] *= factor;
+      }
+      buffers_.top[row] = top;
+      buffers_.sums[row] += sum;
+    }
+  }
+
+  void add_values(int64_t begin, int64_t count, int64_t rows) const {
+    for (int64_t row = 0; row < rows; row += gemm_.max_rows) {
+      int height = static_cast<int>(std::min<int64_t>(gemm_.max_rows, rows - row));
+      for (int64_t column = 0; column < sizes_.v_pitch; column += gemm_.columns) {
+        gemm_.tile(height, count, buffers_.scores + row * kTilePitch,
+                   buffers_.v + begin * sizes_.v_pitch + column, sizes_.v_pitch,
+                   buffers_.out + row * sizes_.v_pitch + column, sizes_.v_pitch, true, {});
+      }
+    }
+  }
+
+  void store(int64_t first, int64_t rows) const {
+    for (int64_t row = 0; row < rows; ++row) {
+      float* from = buffers_.out + row * sizes_.v_pitch;
+      kernels_.rows->scale(from, sizes_.head_dim, 1.0f / buffers_.sums[row]);
+      kernels_.rows->store(tensors_.out.dtype(), from, sizes_.head_dim,
+                           tensors_.out.at(batch_ * sizes_.queries + first + row, column_));
+    }
+  }
+
+  const Sizes& sizes_;
+  const Kernels& kernels_;
+  const GemmKernels& gemm_;
+  const Tensors& tensors_;
+  const Buffers& buffers_;
+  float scale_;
+  int64_t batch_, column_;
+};
+
+template <const Kernels& kernels>
+ops::Support supports(const ops::OpDesc& desc) {
+  ops::Support support = cpu_supports(kernels.isa);
+  if (support.ok) support = support_floats(desc, {0, 1, 2, 3, 4}, {0});
+  if (!support.ok) return support;
+  auto op = ops::read_attributes<ops::Attention>(*desc.attributes);
+  if (op.head_dim > kTileUnits) return ops::Support::no("head_dim is above 512");
+  if (op.grid_w > kTileUnits) return ops::Support::no("a row of the grid is above 512");
+  return ops::Support::yes();
+}
+
+template <const Kernels& kernels>
+int64_t workspace_bytes(const ops::OpDesc& desc) {
+  auto op = ops::read_attributes<ops::Attention>(*desc.attributes);
+  bool relative = desc.inputs.size() > 3 && desc.inputs[3].present;
+  Sizes sizes = sizes_of(op, desc.inputs[0].extents, desc.inputs[1].extents, desc.inputs[2].extents,
+                         relative, *kernels.gemm);
+  Workspace workspace;
+  for (int i = 0; i < process_thread_pool().size(); ++i) take_buffers(sizes, workspace);
+  return workspace.needed();
+}
+
+template <const Kernels& kernels>
+void run(const ops::RunArgs& args) {
+  const auto& op = ops::attributes_of<ops::Attention>(args);
+  const Extents &q = args.inputs[0].extents, &k = args.inputs[1].extents;
+  const Extents& v = args.inputs[2].extents;
+  bool relative = input_or_none(args, 3).defined();
+  Sizes sizes = sizes_of(op, q, k, v, relative, *kernels.gemm);
+  if (sizes.batch == 0 || sizes.queries == 0) return;
+  TENON_CHECK(sizes.keys > 0);
+  Tensors tensors{.q = RowAccess(args.inputs[0]),
+                  .k = RowAccess(args.inputs[1]),
+                  .v = RowAccess(args.inputs[2]),
+                  .rel_h = relative ? RowAccess(args.inputs[3]) : RowAccess(),
+                  .rel_w = relative ? RowAccess(args.inputs[4]) : RowAccess(),
+                  .out = RowAccess(args.outputs[0]),
+                  .q_batch = q[0],
+                  .k_batch = k[0],
+                  .v_batch = v[0]};
+  Workspace workspace(args.workspace);
+  std::vector<Buffers> buffers;
+  ThreadPool& pool = process_thread_pool();
+  for (int i = 0; i < pool.size(); ++i) buffers.push_back(take_buffers(sizes, workspace));
+
+  int64_t heads = sizes.batch * sizes.heads, tiles = ceil_div(sizes.queries, kTileRows);
+  int64_t parts = std::clamp<int64_t>(ceil_div(kTasksPerThread * pool.size(), heads), 1, tiles);
+  std::atomic<int64_t> next{0};
+  pool.run([&](int thread) {
+    for (int64_t task; (task = next.fetch_add(1, std::memory_order_relaxed)) < heads * parts;) {
+      int64_t head = task / parts, part = task % parts;
+      Head work(sizes, kernels, tensors, buffers[thread], static_cast<float>(op.scale),
+                head / sizes.heads, head % sizes.heads);
+      for (int64_t tile = tiles * part / parts; tile < tiles * (part + 1) / parts; ++tile)
+        work.attend(tile * kTileRows, std::min(kTileRows, sizes.queries - tile * kTileRows));
+    }
+  });
+}
+
+template <const Kernels& kernels>
+constexpr ops::Implementation implementation(std::string_view name) {
+  return {.name = name,
+          .op = ops::Attention::kName,
+          .supports = supports<kernels>,
+          .prepare = ops::prepare_attributes<ops::Attention>,
+          .workspace_bytes = workspace_bytes<kernels>,
+          .run = run<kernels>};
+}
+
+}  // namespace
+
+const ops::Implementation kAttentionAvx512 = implementation<kAvx512>("attention__any__avx512");
+const ops::Implementation kAttentionAvx2 = implementation<kAvx2>("attention__any__avx2");
+#endif
+}  // namespace tenon::cpu

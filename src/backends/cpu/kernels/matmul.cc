@@ -1,0 +1,80 @@
+#include "ops/matmul.h"
+
+#include "backends/cpu/impl_list.h"
+#include "backends/cpu/kernels/linear.h"
+
+namespace tenon::cpu {
+#if defined(__x86_64__)
+namespace {
+
+template <const Kernels& kernels>
+ops::Support supports(const ops::OpDesc& desc) {
+  ops::Support support = cpu_supports(kernels.isa);
+  if (support.ok) support = support_floats(desc, {0, 1}, {0});
+  if (!support.ok) return support;
+  auto op = ops::read_attributes<ops::Matmul>(*desc.attributes);
+  return op.transpose_b ? ops::Support::yes() : ops::Support::no("b is not transposed");
+}
+
+LinearSizes sizes_of(const Extents& a, const Extents& b) {
+  int rank = a.rank();
+  return {.m = a[rank - 2], .n = b[rank - 2], .k = a[rank - 1]};
+}
+
+template <const Kernels& kernels>
+int64_t workspace_bytes(const ops::OpDesc& desc) {
+  LinearSizes sizes = sizes_of(desc.inputs[0].extents, desc.inputs[1].extents);
+  return std::max(gemm_workspace(sizes, *kernels.gemm), gemv_workspace(sizes));
+}
+
+// The matrix at one index of the leading axes, which count in row-major order.
+RowAccess matrix_at(const TensorView& view, int64_t index) {
+  int rank = view.rank();
+  int64_t offset = 0;
+  for (int axis = rank - 3; axis >= 0; index /= view.extents[axis--])
+    offset += index % view.extents[axis] * view.strides[axis];
+  TensorView matrix = view;
+  matrix.data = view.as<std::byte>() + dtype_bytes(view.dtype, offset);
+  matrix.extents = {view.extents[rank - 2], view.extents[rank - 1]};
+  matrix.strides = {view.strides[rank - 2], view.strides[rank - 1]};
+  return RowAccess(matrix);
+}
+
+// Each of these is a product like `linear`'s, with b as the weight.
+template <const Kernels& kernels>
+void run(const ops::RunArgs& args) {
+  const TensorView &a = args.inputs[0], &b = args.inputs[1], &y = args.outputs[0];
+  LinearSizes sizes = sizes_of(a.extents, b.extents);
+  if (y.count() == 0) return;
+  for (int64_t batch = 0; batch < y.count() / (sizes.m * sizes.n); ++batch) {
+    LinearCall call{.x = matrix_at(a, batch),
+                    .weight = matrix_at(b, batch),
+                    .residual = {},
+                    .y = matrix_at(y, batch),
+                    .bias = {}};
+    call.m = sizes.m, call.n = sizes.n, call.k = sizes.k;
+    Workspace workspace(args.workspace);
+    if (call.m <= kernels.gemv->worth_up_to) {
+      run_gemv(call, *kernels.rows, *kernels.gemv, workspace);
+    } else {
+      run_gemm(call, *kernels.rows, *kernels.gemm, workspace);
+    }
+  }
+}
+
+template <const Kernels& kernels>
+constexpr ops::Implementation implementation(std::string_view name) {
+  return {.name = name,
+          .op = ops::Matmul::kName,
+          .supports = supports<kernels>,
+          .prepare = ops::prepare_attributes<ops::Matmul>,
+          .workspace_bytes = workspace_bytes<kernels>,
+          .run = run<kernels>};
+}
+
+}  // namespace
+
+const ops::Implementation kMatmulAvx512 = implementation<kAvx512>("matmul__any__avx512");
+const ops::Implementation kMatmulAvx2 = implementation<kAvx2>("matmul__any__avx2");
+#endif
+}  // namespace tenon::cpu
