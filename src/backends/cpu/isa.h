@@ -105,30 +105,46 @@ struct PanelScales {
   int64_t groups = 1, units = 0;  // units (of 4 inputs) of a group: a multiple of 8
 };
 
-// c[rows, 32] (+)= x . panel^T in integers, a group at a time; without the scale of x.
+// c[rows, 32] (+)= x . panel^T in integers, a group at a time.
+inline constexpr int64_t kInt8Block = 2048;
+// A constant, so that addresses need no registers; not a multiple of 4 KiB, so that the rows of a
+// tile fall into different cache sets.
+inline constexpr int64_t kInt8Pitch = kInt8Block + 64;
+
 struct Int8Tile {
   int rows = 0;  // <= max_rows
+  // The codes of x: blocks of kInt8Block inputs, in each the rows kInt8Pitch bytes apart. This one
+  // begins `x_first` inputs (a multiple of the group) behind the beginning of `x`'s block.
   const int8_t* x = nullptr;
-  int64_t x_pitch = 0;
-  const int32_t* sums = nullptr;  // [rows, groups] of the codes of x
-  int64_t sums_pitch = 0;
+  int64_t x_first = 0, x_block = 0;  // bytes between blocks
+  const float* x_scales = nullptr;   // [rows]
+  // [rows, groups]: what a group's sum begins with, -middle times the sum of the codes of x; where
+  // there are zeros, that sum times -1.
+  const int32_t* offsets = nullptr;
+  int64_t offsets_pitch = 0;
   const uint8_t* codes = nullptr;  // [units, 32, 4]; pairs of units in a byte where `packed`
   bool packed = false;
   PanelScales scales;
   float* c = nullptr;
   int64_t c_pitch = 0;
   bool accumulate = false;
+  // Of a single group, in parts of its inputs: c holds the integers of the parts before, or keeps
+  // them for the next.
+  bool resume = false, suspend = false;
   // Memory that is read soon: `fetch_lines` cache lines for every 8 units, from here on.
   const void* fetch = nullptr;
   int64_t fetch_lines = 0;
 };
 
 struct Int8Kernels {
-  int max_rows;
-  // x [inputs] (a multiple of 32) as the op quantised_linear says: codes, their sums by `group`
-  // inputs; returns the scale, NaN where an element is not finite.
-  float (*quantise_row)(const float* x, int64_t inputs, int64_t group, int8_t* codes,
-                        int32_t* sums);
+  int max_rows, max_grouped_rows;  // the latter is best with several groups
+  // x [inputs] (a multiple of 32; at most one block) times `inverse` to the nearest integers, and
+  // `factor` times their sums by `group` inputs added to offsets.
+  void (*round_row)(const float* x, int64_t inputs, int64_t group, float inverse, int32_t factor,
+                    int8_t* codes, int32_t* offsets);
+  // The scale of x [inputs] (a multiple of 32) as the op quantised_linear says, NaN where an
+  // element is not finite, and its inverse.
+  float (*scale_row)(const float* x, int64_t inputs, float* inverse);
   // Codes of 4 bits as [units, 32, 4] bytes.
   void (*unpack)(const uint8_t* codes, int64_t units, uint8_t* to);
   void (*tile)(const Int8Tile& tile);

@@ -10,40 +10,43 @@ namespace {
 
 // Rows of x held as codes: so many that they stay in L2 beside a panel.
 constexpr int64_t kMostRows = 256, kMostRowBytes = 768 * 1024;
+constexpr int64_t kTileRows = 24;  // a multiple of the rows of all tiles
 // Columns of y that a thread finishes at once.
 constexpr int64_t kPanelBlock = 4, kPitch = kPanelBlock * kPanelRows;
-// Inputs of a panel of 4-bit codes unpacked at once: 16 KiB, in L1. A multiple of all groups.
-constexpr int64_t kUnpacked = 512;
+// Inputs of a panel that are met by all rows before the next, as 8-bit codes: 32 KiB, in L1. A
+// multiple of all groups.
+constexpr int64_t kInputsAtOnce = 1024;
 constexpr int64_t kMinPanelBytes = 16 * 1024;
-constexpr int64_t kLineBytes = 64;
+// Cache lines of 8-bit codes in one step of a tile, 8 units.
+constexpr int64_t kLineBytes = 64, kLinesOfStep = 8 * kPanelRows * kUnitInputs / kLineBytes;
 
 int64_t row_block(int64_t m, int64_t pitch) {
-  int64_t fitting = std::clamp<int64_t>(kMostRowBytes / pitch, 12, kMostRows);
-  return std::min(m, fitting / 12 * 12 + (fitting < 12 ? 12 : 0));
+  int64_t fitting = std::clamp<int64_t>(kMostRowBytes / pitch, kTileRows, kMostRows);
+  return std::min(m, fitting / kTileRows * kTileRows);
 }
 
-// Not a multiple of 4 KiB, so that rows of a tile fall into different cache sets.
+// Bytes of one row of x in all blocks of inputs.
 int64_t pitch_of(const PanelSizes& sizes) {
-  return sizes.inputs + (sizes.inputs % 1024 == 0 ? 64 : 0);
+  return ceil_div(sizes.inputs, kInt8Block) * kInt8Pitch;
 }
 
 struct Buffers {
-  int8_t* x;          // [row_block, pitch]
-  int32_t* sums;      // [row_block, groups]
+  int8_t* x;          // [blocks of inputs, row_block, kInt8Pitch]
+  int32_t* offsets;   // [row_block, groups], of Int8Tile
   float* scales;      // [row_block]
   float* rows;        // [threads, inputs], x in f32
   float* c;           // [threads, row_block, kPitch]
-  uint8_t* unpacked;  // [threads, kUnpacked, 32]
+  uint8_t* unpacked;  // [threads, kInputsAtOnce, 32]
 };
 
 Buffers take_buffers(const LinearSizes& sizes, const PanelSizes& panels, Workspace& workspace) {
   int64_t threads = process_thread_pool().size(), block = row_block(sizes.m, pitch_of(panels));
   return {.x = workspace.take<int8_t>(block * pitch_of(panels)),
-          .sums = workspace.take<int32_t>(block * panels.groups),
+          .offsets = workspace.take<int32_t>(block * panels.groups),
           .scales = workspace.take<float>(block),
           .rows = workspace.take<float>(threads * panels.inputs),
           .c = workspace.take<float>(threads * block * kPitch),
-          .unpacked = workspace.take<uint8_t>(threads * kUnpacked * kPanelRows)};
+          .unpacked = workspace.take<uint8_t>(threads * kInputsAtOnce * kPanelRows)};
 }
 
 // One pass over a block of rows of x.
@@ -57,7 +60,6 @@ class RowBlock {
         rows_(rows),
         int8_(int8),
         buffers_(buffers),
-        pitch_(pitch_of(sizes_)),
         first_(first),
         count_(count) {}
 
@@ -88,12 +90,21 @@ class RowBlock {
  private:
   void quantise_rows(int thread, int64_t begin, int64_t end) const {
     float* row = buffers_.rows + thread * sizes_.inputs;
+    // Where zeros are stored they come in later.
+    int32_t factor = weight_.scales.zeros ? -1 : -weight_.scales.middle;
     for (int64_t i = begin; i < end; ++i) {
       rows_.load(call_.x.dtype(), call_.x.at(first_ + i, 0), call_.k, row);
       std::fill(row + call_.k, row + sizes_.inputs, 0.0f);
-      buffers_.scales[i] =
-          int8_.quantise_row(row, sizes_.inputs, sizes_.group, buffers_.x + i * pitch_,
-                             buffers_.sums + i * sizes_.groups);
+      float inverse;
+      buffers_.scales[i] = int8_.scale_row(row, sizes_.inputs, &inverse);
+      int32_t* offsets = buffers_.offsets + i * sizes_.groups;
+      std::fill(offsets, offsets + sizes_.groups, 0);
+      for (int64_t at = 0; at < sizes_.inputs; at += kInt8Block) {
+        int64_t inputs = std::min(kInt8Block, sizes_.inputs - at);
+        int8_.round_row(row + at, inputs, std::min(sizes_.group, inputs), inverse, factor,
+                        buffers_.x + at / kInt8Block * x_block() + i * kInt8Pitch,
+                        offsets + at / sizes_.group);
+      }
     }
   }
 
@@ -102,81 +113,87 @@ class RowBlock {
     int64_t begin = block * kPanelBlock, end = std::min(sizes_.panels, begin + kPanelBlock);
     for (int64_t panel = begin; panel < end; ++panel) {
       float* to = c + (panel - begin) * kPanelRows;
-      if (weight_.packed && count_ > int8_.max_rows) {
-        multiply_unpacked(thread, panel, to);
+      if (count_ <= int8_.max_rows) {
+        multiply_stream(panel, to);
       } else {
-        multiply(panel, to);
+        multiply(thread, panel, to);
       }
     }
     int64_t column = begin * kPanelRows, columns = std::min(call_.n, end * kPanelRows) - column;
     for (int64_t i = 0; i < count_; ++i) {
-      rows_.scale(c + i * kPitch, columns, buffers_.scales[i]);
       finish_row(rows_, call_, first_ + i, column, columns, c + i * kPitch);
     }
   }
 
-  // Calls f(first row, rows, number of the tile, tiles). Even tiles: 16 rows are 8 + 8.
-  template <class Function>
-  void for_tiles(Function f) const {
-    int64_t tiles = ceil_div(count_, int8_.max_rows);
+  int64_t x_block() const { return count_ * kInt8Pitch; }
+
+  // All rows through a call that says everything but the rows. Even tiles: 16 rows are 8 + 8.
+  void run_tiles(Int8Tile& call, int64_t fetch_bytes) const {
+    const Int8Tile all = call;
+    int64_t most = all.scales.groups > 1 ? int8_.max_grouped_rows : int8_.max_rows;
+    int64_t tiles = ceil_div(count_, most), steps = all.scales.groups * all.scales.units / 8;
+    // Each tile fetches an equal part of what is read next.
+    call.fetch_lines = ceil_div(fetch_bytes, tiles * steps * kLineBytes);
     for (int64_t tile = 0; tile < tiles; ++tile) {
       int64_t row = count_ * tile / tiles, next = count_ * (tile + 1) / tiles;
-      f(row, static_cast<int>(next - row), tile, tiles);
+      call.rows = static_cast<int>(next - row);
+      call.x = all.x + row * kInt8Pitch;
+      call.x_scales = all.x_scales + row;
+      call.offsets = all.offsets + row * all.offsets_pitch;
+      call.c = all.c + row * kPitch;
+      call.fetch =
+          static_cast<const std::byte*>(all.fetch) + tile * call.fetch_lines * steps * kLineBytes;
+      int8_.tile(call);
     }
   }
 
-  Int8Tile tile_of(int64_t row, int rows, float* c) const {
-    return {.rows = rows,
-            .x = buffers_.x + row * pitch_,
-            .x_pitch = pitch_,
-            .sums = buffers_.sums + row * sizes_.groups,
-            .sums_pitch = sizes_.groups,
-            .codes = nullptr,
-            .packed = weight_.packed,
-            .scales = {},
-            .c = c + row * kPitch,
-            .c_pitch = kPitch,
-            .accumulate = false,
-            .fetch = nullptr,
-            .fetch_lines = 0};
+  // Some inputs of a panel with all rows of x, from the first on.
+  Int8Tile part_of(int64_t panel, float* c, int64_t first, int64_t inputs) const {
+    int64_t group = std::min(sizes_.group, inputs), index = first / sizes_.group;
+    Int8Tile call;
+    call.x = buffers_.x + first / kInt8Block * x_block();
+    call.x_first = first % kInt8Block;
+    call.x_block = x_block();
+    call.x_scales = buffers_.scales;
+    call.offsets = buffers_.offsets + index;
+    call.offsets_pitch = sizes_.groups;
+    call.packed = weight_.packed;
+    call.codes = weight_.panel(panel) + first * kPanelRows / (weight_.packed ? 2 : 1);
+    call.scales = weight_.scales_of(panel, index, inputs / group);
+    call.scales.units = group / kUnitInputs;
+    call.c = c;
+    call.c_pitch = kPitch;
+    return call;
   }
 
-  // What is read next is fetched by the tiles in equal parts: of few rows, the panel's own bytes
-  // some way ahead.
-  void multiply(int64_t panel, float* c) const {
-    for_tiles([&](int64_t row, int rows, int64_t tile, int64_t tiles) {
-      Int8Tile call = tile_of(row, rows, c);
-      call.codes = weight_.panel(panel);
-      call.scales = weight_.scales_of(panel, 0, sizes_.groups);
-      int64_t lines = 8 * kPanelRows * kUnitInputs / kLineBytes / (weight_.packed ? 2 : 1);
-      int64_t part = ceil_div(lines, tiles);
-      int64_t ahead = tiles == 1 ? kStreamAhead : weight_.panel_bytes();
-      call.fetch = weight_.panel(panel) + ahead + tile * part * (sizes_.units / 8) * kLineBytes;
-      call.fetch_lines = part;
-      int8_.tile(call);
-    });
+  // Few rows: each panel is a stream, with its own bytes fetched some way ahead.
+  void multiply_stream(int64_t panel, float* c) const {
+    Int8Tile call = part_of(panel, c, 0, sizes_.inputs);
+    call.rows = static_cast<int>(count_);
+    call.fetch = call.codes + kStreamAhead;
+    call.fetch_lines = kLinesOfStep / (weight_.packed ? 2 : 1);
+    int8_.tile(call);
   }
 
-  void multiply_unpacked(int thread, int64_t panel, float* c) const {
-    uint8_t* unpacked = buffers_.unpacked + thread * kUnpacked * kPanelRows;
-    for (int64_t first = 0; first < sizes_.inputs; first += kUnpacked) {
-      int64_t inputs = std::min(kUnpacked, sizes_.inputs - first);
-      int64_t group = std::min(sizes_.group, inputs), index = first / sizes_.group;
-      int8_.unpack(weight_.panel(panel) + first * kPanelRows / 2, inputs / kUnitInputs, unpacked);
-      for_tiles([&](int64_t row, int rows, int64_t tile, int64_t tiles) {
-        Int8Tile call = tile_of(row, rows, c);
-        call.x += first;
-        call.sums += index;
+  // A part of the panel that stays in L1 meets all rows of x.
+  void multiply(int thread, int64_t panel, float* c) const {
+    for (int64_t first = 0; first < sizes_.inputs; first += kInputsAtOnce) {
+      int64_t inputs = std::min(kInputsAtOnce, sizes_.inputs - first);
+      Int8Tile call = part_of(panel, c, first, inputs);
+      int64_t bytes = kInputsAtOnce * kPanelRows / (weight_.packed ? 2 : 1);
+      call.fetch = call.codes + bytes;
+      if (weight_.packed) {
+        uint8_t* unpacked = buffers_.unpacked + thread * kInputsAtOnce * kPanelRows;
+        int8_.unpack(call.codes, inputs / kUnitInputs, unpacked);
         call.codes = unpacked;
         call.packed = false;
-        call.scales = weight_.scales_of(panel, index, inputs / group);
-        call.accumulate = first > 0;
-        int64_t part = ceil_div(8 * kPanelRows * kUnitInputs / kLineBytes / 2, tiles);
-        call.fetch = weight_.panel(panel) + (first + kUnpacked) * kPanelRows / 2 +
-                     tile * part * (inputs / 32) * kLineBytes;
-        call.fetch_lines = part;
-        int8_.tile(call);
-      });
+      }
+      // Parts of a single group stay integers; 4 bits always have groups of their own.
+      bool one = sizes_.groups == 1;
+      call.resume = one && first > 0;
+      call.suspend = one && first + inputs < sizes_.inputs;
+      call.accumulate = !one && first > 0;
+      run_tiles(call, bytes);
     }
   }
 
@@ -188,7 +205,7 @@ class RowBlock {
   const RowKernels& rows_;
   const Int8Kernels& int8_;
   const Buffers& buffers_;
-  int64_t pitch_, first_, count_;
+  int64_t first_, count_;
 };
 
 }  // namespace

@@ -12,8 +12,9 @@ constexpr int kPart = kVectors * kLanes;
 constexpr int64_t kUnitBytes = kPanel * 4;
 
 #if defined(__AVX512VNNI__)
-// 24 accumulators where a call is one group; with groups, sums in f32 take half of them.
-constexpr int kMostRows = 12, kMostGrouped = 6;
+// More rows would fit the registers, but gcc 12 then moves accumulators to memory and back. With
+// groups, totals in f32 take half of them.
+constexpr int kMostRows = 8, kMostGrouped = 6;
 using I = __m512i;
 inline I load_codes(const uint8_t* p) {
   return _mm512_loadu_si512(p);
@@ -35,10 +36,10 @@ inline I fill(int32_t v) {
 inline F to_floats(I v) {
   return _mm512_cvtepi32_ps(v);
 }
-// -zero * sum of each column.
-inline I offset_of(const uint8_t* zeros, int32_t sum) {
+// zero * offset of each column.
+inline I offset_of(const uint8_t* zeros, int32_t offset) {
   __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(zeros));
-  return _mm512_mullo_epi32(_mm512_cvtepu8_epi32(bytes), fill(-sum));
+  return _mm512_mullo_epi32(_mm512_cvtepu8_epi32(bytes), fill(offset));
 }
 struct Codes {
   I all;
@@ -77,9 +78,9 @@ inline I fill(int32_t v) {
 inline F to_floats(I v) {
   return _mm256_cvtepi32_ps(v);
 }
-inline I offset_of(const uint8_t* zeros, int32_t sum) {
+inline I offset_of(const uint8_t* zeros, int32_t offset) {
   __m128i bytes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(zeros));
-  return _mm256_mullo_epi32(_mm256_cvtepu8_epi32(bytes), fill(-sum));
+  return _mm256_mullo_epi32(_mm256_cvtepu8_epi32(bytes), fill(offset));
 }
 // vpmaddubsw saturates at 16 bits, which two products of 8 bits pass: so codes of 8 bits go as
 // halves of 4, whose sums cannot.
@@ -121,12 +122,12 @@ inline void fetch_ahead(const char*& at, int64_t lines) {
 
 // sums += x . 8 units of the panel, columns of one part.
 template <int m, bool packed>
-__attribute__((always_inline)) inline void add_units(const int8_t* x, int64_t x_pitch,
-                                                     const uint8_t* codes, I (&sums)[m][kVectors]) {
+__attribute__((always_inline)) inline void add_units(const int8_t* x, const uint8_t* codes,
+                                                     I (&sums)[m][kVectors]) {
   auto unit = [&](int64_t at, const Codes(&columns)[kVectors]) __attribute__((always_inline)) {
 #pragma GCC unroll 12
     for (int i = 0; i < m; ++i) {
-      I value = broadcast(x + i * x_pitch + at * 4);
+      I value = broadcast(x + i * kInt8Pitch + at * 4);
 #pragma GCC unroll 2
       for (int j = 0; j < kVectors; ++j) sums[i][j] = dot<packed>(sums[i][j], columns[j], value);
     }
@@ -162,12 +163,12 @@ template <int m>
 inline void begin_group(const Int8Tile& tile, int64_t group, int part, I (&sums)[m][kVectors]) {
 #pragma GCC unroll 12
   for (int i = 0; i < m; ++i) {
-    int32_t sum = tile.sums[i * tile.sums_pitch + group];
+    int32_t offset = tile.offsets[i * tile.offsets_pitch + group];
 #pragma GCC unroll 2
     for (int j = 0; j < kVectors; ++j) {
       int64_t column = group * kPanel + part * kPart + j * kLanes;
       const uint8_t* zeros = tile.scales.zeros;
-      sums[i][j] = zeros ? offset_of(zeros + column, sum) : fill(-tile.scales.middle * sum);
+      sums[i][j] = zeros ? offset_of(zeros + column, offset) : fill(offset);
     }
   }
 }
@@ -175,6 +176,7 @@ inline void begin_group(const Int8Tile& tile, int64_t group, int part, I (&sums)
 // What a call moves along as it goes through the inputs.
 struct Walk {
   const int8_t* x;
+  int64_t left;  // inputs of the block
   const uint8_t* codes;
   const char* fetch;
   int64_t lines;
@@ -182,13 +184,22 @@ struct Walk {
 
 // The products of one group, as integers.
 template <int m, bool packed>
-__attribute__((always_inline)) inline void add_group(const Int8Tile& tile, int64_t group, int part,
-                                                     Walk& walk, I (&sums)[m][kVectors]) {
-  begin_group<m>(tile, group, part, sums);
-  for (int64_t unit = 0; unit < tile.scales.units; unit += 8, walk.x += 32) {
-    fetch_ahead(walk.fetch, walk.lines);
-    add_units<m, packed>(walk.x, tile.x_pitch, walk.codes, sums);
-    walk.codes += packed ? 4 * kUnitBytes : 8 * kUnitBytes;
+__attribute__((always_inline)) inline void add_group(const Int8Tile& tile, Walk& walk,
+                                                     I (&sums)[m][kVectors]) {
+  for (int64_t unit = 0; unit < tile.scales.units;) {
+    if (walk.left == 0) {
+      walk.x += tile.x_block - kInt8Block;
+      walk.left = kInt8Block;
+    }
+    int64_t rest = walk.left / 4, wanted = tile.scales.units - unit;
+    int64_t units = rest < wanted ? rest : wanted;
+    unit += units;
+    walk.left -= units * 4;
+    for (; units > 0; units -= 8, walk.x += 32) {
+      fetch_ahead(walk.fetch, walk.lines);
+      add_units<m, packed>(walk.x, walk.codes, sums);
+      walk.codes += packed ? 4 * kUnitBytes : 8 * kUnitBytes;
+    }
   }
 }
 
@@ -197,28 +208,52 @@ inline void put(const Int8Tile& tile, int row, int column, F value) {
   store(to, tile.accumulate ? add(load(to), value) : value);
 }
 
+template <int m, bool from_memory>
+inline void move_sums(const Int8Tile& tile, int column, I (&sums)[m][kVectors]) {
+#pragma GCC unroll 12
+  for (int i = 0; i < m; ++i) {
+#pragma GCC unroll 2
+    for (int j = 0; j < kVectors; ++j) {
+      auto* at = reinterpret_cast<I*>(tile.c + i * tile.c_pitch + column + j * kLanes);
+      if constexpr (from_memory) {
+        __builtin_memcpy(&sums[i][j], at, sizeof(I));
+      } else {
+        __builtin_memcpy(at, &sums[i][j], sizeof(I));
+      }
+    }
+  }
+}
+
 // `grouped` keeps totals in f32 beside the sums; of a single group they would only take registers.
 template <int m, bool packed, bool grouped>
 void tile_of_rows(const Int8Tile& tile, int part) {
-  Walk walk = {tile.x, tile.codes + part * kPart * 4, static_cast<const char*>(tile.fetch),
-               part == 0 ? tile.fetch_lines : 0};
+  Walk walk = {tile.x + tile.x_first, kInt8Block - tile.x_first, tile.codes + part * kPart * 4,
+               static_cast<const char*>(tile.fetch), part == 0 ? tile.fetch_lines : 0};
   int column = part * kPart;
   I sums[m][kVectors];
   if constexpr (!grouped) {
-    add_group<m, packed>(tile, 0, part, walk, sums);
+    if (tile.resume) {
+      move_sums<m, true>(tile, column, sums);
+    } else {
+      begin_group<m>(tile, 0, part, sums);
+    }
+    add_group<m, packed>(tile, walk, sums);
+    if (tile.suspend) return move_sums<m, false>(tile, column, sums);
 #pragma GCC unroll 2
     for (int j = 0; j < kVectors; ++j) {
       F scale = scales_at(tile.scales, column + j * kLanes);
 #pragma GCC unroll 12
       for (int i = 0; i < m; ++i)
-        put(tile, i, column + j * kLanes, mul(to_floats(sums[i][j]), scale));
+        put(tile, i, column + j * kLanes,
+            mul(mul(to_floats(sums[i][j]), scale), set(tile.x_scales[i])));
     }
   } else {
     F totals[m][kVectors];
 #pragma GCC unroll 12
     for (int i = 0; i < m; ++i) totals[i][0] = totals[i][1] = zero();
     for (int64_t group = 0; group < tile.scales.groups; ++group) {
-      add_group<m, packed>(tile, group, part, walk, sums);
+      begin_group<m>(tile, group, part, sums);
+      add_group<m, packed>(tile, walk, sums);
 #pragma GCC unroll 2
       for (int j = 0; j < kVectors; ++j) {
         F scale = scales_at(tile.scales, group * kPanel + column + j * kLanes);
@@ -228,8 +263,9 @@ void tile_of_rows(const Int8Tile& tile, int part) {
     }
 #pragma GCC unroll 12
     for (int i = 0; i < m; ++i) {
-      put(tile, i, column, totals[i][0]);
-      put(tile, i, column + kLanes, totals[i][1]);
+      F scale = set(tile.x_scales[i]);
+      put(tile, i, column, mul(totals[i][0], scale));
+      put(tile, i, column + kLanes, mul(totals[i][1], scale));
     }
   }
 }
@@ -248,8 +284,9 @@ void run_part(const Int8Tile& tile, int part) {
   for (int first = 0; first < tile.rows; first += kMostGrouped) {
     Int8Tile rows = tile;
     rows.rows = tile.rows - first < kMostGrouped ? tile.rows - first : kMostGrouped;
-    rows.x += first * tile.x_pitch;
-    rows.sums += first * tile.sums_pitch;
+    rows.x += first * kInt8Pitch;
+    rows.x_scales += first;
+    rows.offsets += first * tile.offsets_pitch;
     rows.c += first * tile.c_pitch;
     if (first > 0) rows.fetch_lines = 0;
     run_rows<packed, true, kMostGrouped>(rows, part);
@@ -289,7 +326,7 @@ inline int32_t sum_of(const int8_t* codes, int64_t count) {
   return _mm_cvtsi128_si32(_mm_hadd_epi32(four, four));
 }
 
-float quantise_row(const float* x, int64_t inputs, int64_t group, int8_t* codes, int32_t* sums) {
+float scale_row(const float* x, int64_t inputs, float* inverse) {
   // x - x is NaN where x is not finite.
   F most = zero(), nan = zero();
   for (int64_t i = 0; i < inputs; i += kLanes) {
@@ -299,19 +336,27 @@ float quantise_row(const float* x, int64_t inputs, int64_t group, int8_t* codes,
   }
   float largest = reduce_max(most), scale = largest / 127.0f + reduce_add(nan);
   bool is_zero = largest < 0x1p-100f;  // ops::kLeastRowMaximum
-  F inverse = set(is_zero ? 0.0f : 127.0f / largest);
+  *inverse = is_zero ? 0.0f : 127.0f / largest;
+  return scale;
+}
+
+void round_row(const float* x, int64_t inputs, int64_t group, float inverse, int32_t factor,
+               int8_t* codes, int32_t* offsets) {
   for (int64_t i = 0; i < inputs; i += 16) {
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(codes + i), rounded16(x + i, inverse));
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(codes + i), rounded16(x + i, set(inverse)));
   }
   for (int64_t i = 0; i < inputs; i += group) {
-    sums[i / group] = sum_of(codes + i, group < inputs - i ? group : inputs - i);
+    offsets[i / group] += factor * sum_of(codes + i, group < inputs - i ? group : inputs - i);
   }
-  return scale;
 }
 
 }  // namespace
 
-const Int8Kernels kInt8 = {
-    .max_rows = kMostRows, .quantise_row = quantise_row, .unpack = unpack, .tile = run_tile};
+const Int8Kernels kInt8 = {.max_rows = kMostRows,
+                           .max_grouped_rows = kMostGrouped,
+                           .round_row = round_row,
+                           .scale_row = scale_row,
+                           .unpack = unpack,
+                           .tile = run_tile};
 
 }  // namespace tenon::cpu::TENON_ISA
