@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <cstring>
 #include <limits>
 
 #include "conformance.h"
@@ -223,6 +224,22 @@ TEST(Conformance, QuantisedLinearOfExtremeRows) {
       x[2 * c.in + i] *= 0x1p-90f;
       x[3 * c.in + i] *= 1e30f;
     }
+    suite.cases.push_back(std::move(test_case));
+  }
+  run_suite(suite);
+}
+
+// All codes at their ends, over as many inputs as a row may have: sums of integers within a few
+// thousandths of what 32 bits hold, and pairs of products that pass 16 bits.
+TEST(Conformance, QuantisedLinearOfLargestCodes) {
+  Suite suite{.op = "quantised_linear", .cases = {}, .bounds = bounds, .check = {}};
+  for (int64_t rows : {1, 9}) {
+    QuantCase c{"largest", rows, ops::kMostQuantisedInputs, 32, DType::U8, 0, true};
+    Case test_case = make_case(c);
+    float* x = test_case.inputs[0].view.as<float>();
+    for (int64_t i = 0; i < rows * c.in; ++i) x[i] = i / c.in % 2 ? -1.0f : 1.0f;
+    std::memset(test_case.inputs[1].view.data, 0xFF, test_case.inputs[1].view.bytes());
+    std::memset(test_case.inputs[3].view.data, 0, test_case.inputs[3].view.bytes());
     suite.cases.push_back(std::move(test_case));
   }
   run_suite(suite);
