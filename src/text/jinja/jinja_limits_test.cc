@@ -2,7 +2,7 @@
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 
-#include <chrono>
+#include <ctime>
 
 #include "base/error.h"
 #include "text/chat_template.h"
@@ -22,10 +22,16 @@ int64_t peak_bytes() {
   return usage.ru_maxrss * 1024;
 }
 
-// Parses and renders. With sanitizers, or beside other tests on few cores, all takes longer.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr double kMostSeconds = 60;
+#else
+constexpr double kMostSeconds = 2;
+#endif
+
+// Parses and renders. Time is the processor's: other tests on few cores change nothing.
 void expect_refused(const std::string& source, std::string_view problem) {
   SCOPED_TRACE(source.substr(0, 200));
-  auto begin = std::chrono::steady_clock::now();
+  std::clock_t begin = std::clock();
   try {
     ChatInput input;
     std::string text = ChatTemplate::parse(source).render(input).text;
@@ -36,8 +42,7 @@ void expect_refused(const std::string& source, std::string_view problem) {
     EXPECT_NE(error.place().find("line "), std::string::npos) << error.what();
     EXPECT_LT(std::string_view(error.what()).size(), 1000u);
   }
-  std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - begin;
-  EXPECT_LT(seconds.count(), 20.0);
+  EXPECT_LT(static_cast<double>(std::clock() - begin) / CLOCKS_PER_SEC, kMostSeconds);
 }
 
 TEST(JinjaLimits, Steps) {
