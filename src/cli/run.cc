@@ -134,7 +134,8 @@ data::Json tactics_json(const runtime::Session& session) {
   return json;
 }
 
-constexpr const char* kCommonOptions[] = {"plan", "--device", "--json", "--quiet", "--help"};
+constexpr const char* kCommonOptions[] = {"plan",    "--device",    "--json",
+                                          "--quiet", "--log-level", "--help"};
 
 // A plan for pictures takes no prompt and no option of drawing tokens, and the other way round.
 void check_options_fit(const CLI::App& app, const std::string& pipeline) {

@@ -298,8 +298,10 @@ void declare_sam(CLI::App& app, SamOptions& options) {
   add("--image", options.image, "the picture: JPEG or PNG")->type_name("FILE");
   add("--point", options.points,
       "x,y in pixels of the picture on the object, or x,y,0 beside it; may come again")
+      ->allow_extra_args(false)
       ->type_name("X,Y");
   add("--box", options.boxes, "x0,y0,x1,y1 around an object; several boxes are several objects")
+      ->allow_extra_args(false)
       ->type_name("BOX");
   app.add_flag("--multimask", options.multimask,
                "all masks of an object (whole, part, part of it), not the best one")

@@ -5,7 +5,7 @@ namespace tenon::cli {
 std::span<const Verb> verbs() {
   static constexpr Verb kVerbs[] = {
       {"build", "make a plan from a model folder, and prove it", declare_build},
-      {"run", "generate text with a plan", declare_run},
+      {"run", "run a plan: text from prompts, masks from a picture", declare_run},
       {"chat", "talk with a plan, turn by turn", declare_chat},
       {"tune", "measure on this device what each step runs fastest on", declare_tune},
       {"inspect", "show what is in a plan or a model folder", declare_inspect},

@@ -4,6 +4,7 @@ import os
 import struct
 import zlib
 
+import checkpoints
 import tenon_case
 from tenon_case import TenonCase, main
 
@@ -24,6 +25,29 @@ def png(width, height, rows=b""):
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
 
 
+# From Meta's names to those of transformers' SamModel, as its conversion script maps them.
+HF_NAMES = [("image_encoder.blocks.", "vision_encoder.layers."), ("image_encoder.neck.0", "vision_encoder.neck.conv1"),
+            ("image_encoder.neck.1", "vision_encoder.neck.layer_norm1"), ("image_encoder.neck.2", "vision_encoder.neck.conv2"),
+            ("image_encoder.neck.3", "vision_encoder.neck.layer_norm2"), ("patch_embed.proj", "patch_embed.projection"),
+            ("image_encoder.", "vision_encoder."), (".norm_final_attn", ".layer_norm_final_attn"), (".norm", ".layer_norm"),
+            ("prompt_encoder.pe_layer.positional_encoding_gaussian_matrix", "shared_image_embedding.positional_embedding"),
+            (".point_embeddings.", ".point_embed."), ("mask_downscaling.0", "mask_embed.conv1"),
+            ("mask_downscaling.1", "mask_embed.layer_norm1"), ("mask_downscaling.3", "mask_embed.conv2"),
+            ("mask_downscaling.4", "mask_embed.layer_norm2"), ("mask_downscaling.6", "mask_embed.conv3"),
+            ("output_upscaling.0", "upscale_conv1"), ("output_upscaling.1", "upscale_layer_norm"),
+            ("output_upscaling.3", "upscale_conv2")]
+
+
+def hf_name(name):
+    if "hypernetworks" in name or "iou_prediction" in name:
+        for part, new in ((".layers.0.", ".proj_in."), (".layers.1.", ".layers.0."), (".layers.2.", ".proj_out.")):
+            if part in name:
+                return name.replace(part, new)
+    for part, new in HF_NAMES:
+        name = name.replace(part, new)
+    return name
+
+
 class Sam(TenonCase):
     def setUp(self):
         super().setUp()
@@ -33,7 +57,7 @@ class Sam(TenonCase):
         return os.path.exists(self.path(name))
 
     def test_a_click_gives_a_mask(self):
-        document = self.json("run", self.plan, *picture(), "--point", "20,18", "-o", "mask.png", "--overlay", "drawn.png",
+        document = self.json("run", "--log-level", "warn", "--point", "20,18", self.plan, *picture(), "-o", "mask.png", "--overlay", "drawn.png",
                              "--rle", "masks.json")
         (mask,) = document["masks"]
         self.assertGreater(mask["area"], 0)
@@ -50,6 +74,22 @@ class Sam(TenonCase):
         self.assertTrue(all(self.exists(f"m_{i}.png") for i in (1, 2, 3)))
         document = self.json("run", self.plan, *picture(), "--box", "10,5,30,30", "--box", "40,14,68,46")
         self.assertEqual([mask["object"] for mask in document["masks"]], [0, 1])
+
+    def test_a_hugging_face_folder_is_the_same_model(self):
+        tensors = checkpoints.read_safetensors(golden("sam", "model.safetensors"))
+        renamed = {hf_name(name): tensor for name, tensor in tensors.items()}
+        renamed["prompt_encoder.shared_embedding.positional_embedding"] = renamed["shared_image_embedding.positional_embedding"]
+        os.mkdir(self.path("hf"))
+        checkpoints.write_safetensors(self.path("hf/model.safetensors"), renamed)
+        config = {"architectures": ["SamModel"], "model_type": "sam", "vision_config": {"hidden_act": "gelu"},
+                  "mask_decoder_config": {"num_attention_heads": 8}, "prompt_encoder_config": {}, "initializer_range": 0.02}
+        self.write("hf/config.json", json.dumps(config))
+        plan = self.build("hf", "--dtype", "f32", name="hf.plan")
+        arguments = [*picture(), "--point", "20,18", "--multimask"]
+        self.assertEqual(self.json("run", plan, *arguments)["masks"], self.json("run", self.plan, *arguments)["masks"])
+        config["vision_config"]["hidden_act"] = "relu"
+        self.write("hf/config.json", json.dumps(config))
+        self.assertIn("hidden_act", self.tenon("build", "hf", "-o", "no.plan", code=4).stderr)
 
     def test_everything(self):
         with open(golden("sam", "everything.json"), encoding="utf-8") as file:

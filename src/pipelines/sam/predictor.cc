@@ -131,7 +131,11 @@ std::vector<ObjectMasks> Predictor::predict(std::span<const Prompt> prompts, Mas
            !prompts[i].mask_logits.empty()}]
         .push_back(i);
   }
-  auto most = static_cast<size_t>(std::clamp<int64_t>(most_at_once, 1, info_.max_prompts));
+  // The decoder's finest value holds an eighth of the channels for every pixel of a mask.
+  constexpr int64_t kMostFineBytes = 256 << 20;
+  int64_t fine_bytes = info_.mask_size * info_.mask_size * (info_.width / 8 + 1) * 4;
+  int64_t fitting = std::clamp<int64_t>(kMostFineBytes / fine_bytes, 1, info_.max_prompts);
+  auto most = static_cast<size_t>(std::clamp<int64_t>(most_at_once, 1, fitting));
   std::vector<ObjectMasks> results(prompts.size());
   for (const auto& [form, objects] : forms) {
     for (size_t begin = 0; begin < objects.size(); begin += most) {
