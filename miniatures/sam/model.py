@@ -22,6 +22,7 @@ class LayerNorm2d(nn.Module):
         self.weight, self.bias = nn.Parameter(torch.ones(channels)), nn.Parameter(torch.zeros(channels))
 
     def forward(self, x):
+        x = x.float()
         x = x - x.mean(1, keepdim=True)
         x = x / torch.sqrt(x.pow(2).mean(1, keepdim=True) + 1e-6)
         return x * self.weight[:, None, None] + self.bias[:, None, None]
@@ -112,7 +113,9 @@ class Positions(nn.Module):
         self.register_buffer("positional_encoding_gaussian_matrix", torch.randn(2, width // 2))
 
     def forward(self, places):  # in [0, 1]
-        phases = 2 * math.pi * ((2 * places.float() - 1) @ self.positional_encoding_gaussian_matrix)
+        centred, matrix = 2 * places.float() - 1, self.positional_encoding_gaussian_matrix
+        # No matrix product: autocast would round the phases to bf16.
+        phases = 2 * math.pi * (centred[..., :1] * matrix[0] + centred[..., 1:] * matrix[1])
         return torch.cat([phases.sin(), phases.cos()], -1)
 
 
