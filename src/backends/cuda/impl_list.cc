@@ -27,7 +27,6 @@ ops::ImplementationList implementations() {
       &kPagedAttention,
       &kPagedAttentionSimple,
       &kAttention,
-      &kAttentionFlash,
       &kConcat,
       &kConv,
       &kFourierFeatures,

@@ -14,9 +14,6 @@ Card current_card() {
           "cudaDeviceGetAttribute");
     check(cudaDeviceGetAttribute(&known.major, cudaDevAttrComputeCapabilityMajor, device),
           "cudaDeviceGetAttribute");
-    check(cudaDeviceGetAttribute(&known.shared_bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin,
-                                 device),
-          "cudaDeviceGetAttribute");
     known_device = device;
   }
   return known;
