@@ -44,8 +44,8 @@ def kernel_files(root):
 
 
 def included(root, path, seen):
-    """The file and the back end's own files that it includes, and those include."""
-    if path in seen or not (root / path).exists():
+    """The file and the back end's own files that it includes, and those include; not the list of all kernels."""
+    if path in seen or path == KERNELS / "impl_list.h" or not (root / path).exists():
         return
     seen.add(path)
     for name in re.findall(r'#include "(backends/cuda/[^"]+)"', (root / path).read_text(encoding="utf-8")):
