@@ -53,7 +53,8 @@ std::string only_weights_file(const std::string& folder) {
   }
   Error error(ErrorCode::BadInput, "no weights in the folder");
   error.at(folder).accepted(
-      "model.safetensors, pytorch_model.bin, or one of them with .index.json and shards");
+      "model.safetensors, pytorch_model.bin, one of them with .index.json and shards, "
+      "consolidated.*.pth with params.json, or a single .pth, .pt or .bin file");
   std::sort(found.begin(), found.end());
   if (found.size() > 4) found.resize(4);
   if (!found.empty()) error.got(join(found, ", ")).fix("give the path of one file");
