@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Writes tests/golden/tokenizers/{bert,t5,sentencepiece_bpe,sentencepiece_unigram}: small tokenizers of the kinds that
-are no byte-level BPE, and what the originals make of tests/golden/tokenizers/strings.bin.
+"""Writes build/golden/tokenizers/{bert,t5,sentencepiece_bpe,sentencepiece_unigram}: small tokenizers of the kinds that
+are no byte-level BPE, and what the originals make of strings.bin there.
 
-    python3 tools/make_piece_vectors.py [--out tests/golden/tokenizers]
+    python3 tools/make_piece_vectors.py [--out build/golden/tokenizers]
 
 Needs the `tokenizers` and `sentencepiece` packages. Run tools/make_tokenizer_vectors.py before it, for strings.bin.
 Ids of the first kinds come from Hugging Face tokenizers, those of the last two from SentencePiece. To keep the files
@@ -236,7 +236,7 @@ def write_model_kind(root, kind, data, config, frame, strings):
 def main(argv):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-    parser.add_argument("--out", default=os.path.join(root, "tests", "golden", "tokenizers"))
+    parser.add_argument("--out", default=os.path.join(root, "build", "golden", "tokenizers"))
     args = parser.parse_args(argv)
     strings = read_strings(os.path.join(args.out, "strings.bin"))
     corpus = [line.replace("\x00", " ") for text in common.training_text(random.Random(7)) for line in text.split("\n")]

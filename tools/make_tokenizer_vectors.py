@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Writes tests/golden/tokenizers: small real tokenizers, hard strings, and what Hugging Face tokenizers makes of them.
+"""Writes build/golden/tokenizers: small real tokenizers, hard strings, and what Hugging Face tokenizers makes of them.
 
-    python3 tools/make_tokenizer_vectors.py [--out tests/golden/tokenizers]
+    python3 tools/make_tokenizer_vectors.py [--out build/golden/tokenizers]
 
 Needs the `tokenizers` package. The vocabularies are trained here on generated multilingual text and the source of
 Python's standard library; the pipelines (normaliser, pre-tokeniser, decoder, template, file style) are those of the
@@ -241,7 +241,7 @@ def write_kind(root, kind, spec, strings):
 def main(argv):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-    parser.add_argument("--out", default=os.path.join(root, "tests", "golden", "tokenizers"))
+    parser.add_argument("--out", default=os.path.join(root, "build", "golden", "tokenizers"))
     args = parser.parse_args(argv)
     assert sys.byteorder == "little", "the files are little-endian"
     os.makedirs(args.out, exist_ok=True)

@@ -11,8 +11,8 @@
 
 namespace tenon::text {
 
-inline const std::string kGoldenFolder =
-    std::string(TENON_SOURCE_DIR) + "/tests/golden/tokenizers/";
+// tests/golden/tokenizers.tar.xz, unpacked in the build folder.
+inline const std::string kGoldenFolder = TENON_GOLDEN_TOKENIZERS;
 
 // u32 count, u32 offsets [count + 1], items: the form of all tables here. Throws where it is
 // missing.

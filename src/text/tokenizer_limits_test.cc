@@ -51,8 +51,7 @@ std::string random_chars(CodePoint first, uint32_t count) {
 class Hostile : public testing::TestWithParam<std::string> {
  protected:
   std::shared_ptr<const Tokenizer> load() const {
-    return Tokenizer::from_folder(std::string(TENON_SOURCE_DIR) + "/tests/golden/tokenizers/" +
-                                  GetParam());
+    return Tokenizer::from_folder(TENON_GOLDEN_TOKENIZERS + GetParam());
   }
 };
 
