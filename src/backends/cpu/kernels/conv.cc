@@ -100,11 +100,7 @@ void run(const ops::RunArgs& args) {
                     .activation = prepared.activation};
     call.m = count, call.n = sizes.n, call.k = sizes.k;
     Workspace rest(args.workspace.subspan(static_cast<size_t>(patches)));
-    if (count <= kernels.gemv->worth_up_to) {
-      run_gemv(call, *kernels.rows, *kernels.gemv, rest);
-    } else {
-      run_gemm(call, *kernels.rows, *kernels.gemm, rest);
-    }
+    run_product(call, *kernels.rows, *kernels.gemv, *kernels.gemm, rest);
   }
 }
 

@@ -68,11 +68,7 @@ void run(const ops::RunArgs& args) {
   if (call.m == 0 || call.n == 0) return;
   const GemvKernels& gemv = pairs ? *kernels.pair_gemv : *kernels.gemv;
   const GemmKernels& gemm = pairs ? *kernels.pair_gemm : *kernels.gemm;
-  if (call.m <= gemv.worth_up_to) {
-    run_gemv(call, *kernels.rows, gemv, Workspace(args.workspace));
-  } else {
-    run_gemm(call, *kernels.rows, gemm, Workspace(args.workspace));
-  }
+  run_product(call, *kernels.rows, gemv, gemm, Workspace(args.workspace));
 }
 
 template <const Kernels& kernels, bool pairs>

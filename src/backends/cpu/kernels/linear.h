@@ -46,4 +46,14 @@ void run_gemm(const LinearCall& call, const RowKernels& rows, const GemmKernels&
 int64_t gemv_workspace(const LinearSizes& sizes);
 int64_t gemm_workspace(const LinearSizes& sizes, const GemmKernels& gemm);
 
+// By whichever form is worth it for so many rows of x: what every op that is a product calls.
+inline void run_product(const LinearCall& call, const RowKernels& rows, const GemvKernels& gemv,
+                        const GemmKernels& gemm, Workspace workspace) {
+  if (call.m <= gemv.worth_up_to) {
+    run_gemv(call, rows, gemv, workspace);
+  } else {
+    run_gemm(call, rows, gemm, workspace);
+  }
+}
+
 }  // namespace tenon::cpu

@@ -53,12 +53,7 @@ void run(const ops::RunArgs& args) {
                     .y = matrix_at(y, batch),
                     .bias = {}};
     call.m = sizes.m, call.n = sizes.n, call.k = sizes.k;
-    Workspace workspace(args.workspace);
-    if (call.m <= kernels.gemv->worth_up_to) {
-      run_gemv(call, *kernels.rows, *kernels.gemv, workspace);
-    } else {
-      run_gemm(call, *kernels.rows, *kernels.gemm, workspace);
-    }
+    run_product(call, *kernels.rows, *kernels.gemv, *kernels.gemm, Workspace(args.workspace));
   }
 }
 
