@@ -27,6 +27,7 @@ ops::ImplementationList implementations() {
       &kPagedAttention,
       &kPagedAttentionSimple,
       &kAttention,
+      &kAttentionFlash,
       &kConcat,
       &kConv,
       &kFourierFeatures,

@@ -25,6 +25,7 @@ extern const ops::Implementation kLinearSimple;
 extern const ops::Implementation kPagedAttention;
 extern const ops::Implementation kPagedAttentionSimple;
 extern const ops::Implementation kAttention;
+extern const ops::Implementation kAttentionFlash;
 extern const ops::Implementation kConcat;
 extern const ops::Implementation kConv;
 extern const ops::Implementation kFourierFeatures;

@@ -14,6 +14,9 @@ Card current_card() {
           "cudaDeviceGetAttribute");
     check(cudaDeviceGetAttribute(&known.major, cudaDevAttrComputeCapabilityMajor, device),
           "cudaDeviceGetAttribute");
+    check(cudaDeviceGetAttribute(&known.shared_bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin,
+                                 device),
+          "cudaDeviceGetAttribute");
     known_device = device;
   }
   return known;

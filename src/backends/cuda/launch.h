@@ -16,6 +16,7 @@ cudaStream_t stream_of(const ops::RunArgs& args);
 // What launches ask of the device that is current for the calling thread.
 struct Card {
   int multiprocessors = 0, major = 0;
+  int shared_bytes = 0;  // the most a block may have
   // Clusters, the copy engine, programmatic dependent launch.
   bool is_hopper_or_newer() const { return major >= 9; }
 };

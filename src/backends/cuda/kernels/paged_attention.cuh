@@ -4,6 +4,7 @@
 
 #include <cstdint>
 
+#include "backends/cuda/kernels/device/functions.cuh"
 #include "backends/cuda/kernels/device/load.cuh"
 #include "ops/kv_cache.h"
 
@@ -32,7 +33,6 @@ namespace device {
 // Scores become log2 weights. A hook maps the dot product q.k to score * log2(e); it may know the
 // key's position and the query's head. It is a template parameter: what it does not use is not
 // computed.
-inline constexpr float kLog2E = 1.4426950408889634f;
 struct ScaledScore {
   float factor;
   explicit ScaledScore(const AttentionParams& params) : factor(params.scale * kLog2E) {}
@@ -56,13 +56,6 @@ struct AnyScore {
     return capped ? outer * tanhf(dot * inner) : dot * inner;
   }
 };
-
-// 2^x, to 2 units in the last place; 0 for minus infinity.
-__device__ __forceinline__ float exp2_fast(float x) {
-  float result;
-  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(result) : "f"(x));
-  return result;
-}
 
 // A token's place. seq is -1 where the token is in no sequence.
 struct TokenPlace {

@@ -1,8 +1,8 @@
 #include <algorithm>
 
 #include "backends/cuda/kernels/device/array.cuh"
-#include "backends/cuda/kernels/device/mma.cuh"
 #include "backends/cuda/kernels/dispatch.cuh"
+#include "backends/cuda/kernels/flash_tile.cuh"
 #include "backends/cuda/kernels/paged_attention_tiles.cuh"
 #include "backends/cuda/launch.h"
 
@@ -11,9 +11,7 @@
 // and goes over the visible positions in tiles of 32 or 64, the next tile being copied meanwhile. A
 // warp has 16 rows; scores, weights and sums stay in its registers.
 //
-// Weights enter the second product as two 16-bit numbers, the rounded one and the rest: rounded
-// once they would cost 2^-9, which is more than the f32 this op promises. That is half as much
-// arithmetic again. paged_attention_wgmma.cu does the same on Hopper for heads of 64 and 128.
+// paged_attention_wgmma.cu does the same on Hopper for heads of 64 and 128.
 namespace tenon::cuda {
 namespace {
 
@@ -101,107 +99,33 @@ class Copies {
   int64_t offsets_[kCount];
 };
 
-// The 16 rows of a warp: their sums and maxima, in the layout of mma's C operand. Each lane has
-// rows g and g + 8; `limits` are their last visible positions.
+// The 16 rows of a warp; `limits` are the last visible positions of rows g and g + 8.
 template <class T, int kDim, class Score>
 struct Tile {
-  static constexpr int kPitch = Layout<kDim>::kPitch, kKeys = Layout<kDim>::kKeys;
-  float out[kDim / 8][4] = {};
-  float largest[2] = {-INFINITY, -INFINITY}, sum[2] = {0.0f, 0.0f};
+  static constexpr int kKeys = Layout<kDim>::kKeys;
+  using Flash = device::FlashTile<T, kDim, kKeys, Layout<kDim>::kPitch>;
+  Flash flash;
   int limits[2];
 
   // One tile of positions from `first` on. `whole`: every row sees all of them.
   __device__ __forceinline__ void add(uint32_t queries, uint32_t keys, uint32_t values, int first,
                                       bool whole, const AttentionParams& p, const Score& score,
                                       int head) {
-    float scores[kKeys / 8][4] = {};
-    int lane = threadIdx.x % kWarp;
-    uint32_t query_at = queries + ((lane % 16) * kPitch + lane / 16 * 8) * 2;
-    uint32_t key_at = keys + ((lane % 8 + lane / 16 * 8) * kPitch + lane / 8 % 2 * 8) * 2;
-#pragma unroll
-    for (int k = 0; k < kDim / 16; ++k) {
-      uint32_t a[4];
-      device::load_matrices(a, query_at + k * 32);
-#pragma unroll
-      for (int n = 0; n < kKeys / 16; ++n) {
-        uint32_t b[4];
-        device::load_matrices(b, key_at + (n * 16 * kPitch + k * 16) * 2);
-        device::mma_16x8x16<T>(scores[2 * n], a, b[0], b[1]);
-        device::mma_16x8x16<T>(scores[2 * n + 1], a, b[2], b[3]);
-      }
-    }
-    weigh(scores, first, whole, p, score, head);
-    uint32_t value_at = values + ((lane % 16) * kPitch + lane / 16 * 8) * 2;
-#pragma unroll
-    for (int k = 0; k < kKeys / 16; ++k) {
-      uint32_t high[4], rest[4];
-#pragma unroll
-      for (int i = 0; i < 4; ++i) {
-        float x = scores[2 * k + i / 2][i % 2 * 2], y = scores[2 * k + i / 2][i % 2 * 2 + 1];
-        high[i] = device::pack<T>(x, y);
-        rest[i] = device::pack<T>(x - device::unpack_low<T>(high[i]),
-                                  y - device::unpack_high<T>(high[i]));
-      }
-#pragma unroll
-      for (int n = 0; n < kDim / 16; ++n) {
-        uint32_t b[4];
-        device::load_matrices_transposed(b, value_at + (k * 16 * kPitch + n * 16) * 2);
-        device::mma_16x8x16<T>(out[2 * n], high, b[0], b[1]);
-        device::mma_16x8x16<T>(out[2 * n + 1], high, b[2], b[3]);
-        device::mma_16x8x16<T>(out[2 * n], rest, b[0], b[1]);
-        device::mma_16x8x16<T>(out[2 * n + 1], rest, b[2], b[3]);
-      }
-    }
-  }
-
-  // Scores become weights relative to the new maxima; sums are rescaled to those.
-  __device__ __forceinline__ void weigh(float (&scores)[kKeys / 8][4], int first, bool whole,
-                                        const AttentionParams& p, const Score& score, int head) {
-    int t = threadIdx.x % 4;
-    float top[2] = {largest[0], largest[1]};
+    typename Flash::Scores scores;
+    Flash::multiply(queries, keys, scores);
 #pragma unroll
     for (int n = 0; n < kKeys / 8; ++n) {
 #pragma unroll
       for (int i = 0; i < 4; ++i) {
-        int position = first + n * 8 + t * 2 + i % 2;
-        float value = score(scores[n][i], position, head);
-        int limit = limits[i / 2];
+        int position = first + Flash::key_of(n, i), limit = limits[Flash::half_of(i)];
+        scores[n][i] = score(scores[n][i], position, head);
         if (!whole && (position > limit || position < device::first_visible(p, limit))) {
-          value = -INFINITY;
+          scores[n][i] = -INFINITY;
         }
-        scores[n][i] = value;
-        top[i / 2] = fmaxf(top[i / 2], value);
       }
     }
-    bool grew = false;
-    float rescale[2];
-#pragma unroll
-    for (int half = 0; half < 2; ++half) {
-      top[half] = fmaxf(top[half], __shfl_xor_sync(device::kAllLanes, top[half], 1));
-      top[half] = fmaxf(top[half], __shfl_xor_sync(device::kAllLanes, top[half], 2));
-      grew = grew || top[half] > largest[half];
-      // A row that saw nothing yet has no maximum; its weights are 0 against any number.
-      float base = top[half] == -INFINITY ? 0.0f : top[half];
-      rescale[half] = device::exp2_fast(largest[half] - base);
-      largest[half] = top[half];
-      top[half] = base;
-      sum[half] *= rescale[half];
-    }
-    if (__any_sync(device::kAllLanes, grew)) {
-#pragma unroll
-      for (int n = 0; n < kDim / 8; ++n) {
-#pragma unroll
-        for (int i = 0; i < 4; ++i) out[n][i] *= rescale[i / 2];
-      }
-    }
-#pragma unroll
-    for (int n = 0; n < kKeys / 8; ++n) {
-#pragma unroll
-      for (int i = 0; i < 4; ++i) {
-        scores[n][i] = device::exp2_fast(scores[n][i] - top[i / 2]);
-        sum[i / 2] += scores[n][i];
-      }
-    }
+    flash.weigh(scores);
+    flash.accumulate(scores, values);
   }
 };
 
@@ -252,16 +176,15 @@ __global__ void __launch_bounds__(Layout<kDim>::kThreads, Layout<kDim>::kBlocks)
   device::Array<device::Any> results{p.out, p.out_dtype};
 #pragma unroll
   for (int half = 0; half < 2; ++half) {
-    float total = tile.sum[half];
-    total += __shfl_xor_sync(device::kAllLanes, total, 1);
-    total += __shfl_xor_sync(device::kAllLanes, total, 2);
+    float total = tile.flash.total(half);
     int row = warp * 16 + half * 8 + lane / 4, token = row / group;
     if (token >= place.tokens) continue;
     int64_t to = (place.first_token + token) * p.out_pitch + (first_head + row % group) * kDim +
                  lane % 4 * 2;
 #pragma unroll
     for (int n = 0; n < kDim / 8; ++n) {
-      float pair[2] = {tile.out[n][2 * half] / total, tile.out[n][2 * half + 1] / total};
+      float pair[2] = {tile.flash.out[n][2 * half] / total,
+                       tile.flash.out[n][2 * half + 1] / total};
       results.store(to + n * 8, pair);
     }
   }

@@ -64,5 +64,14 @@ __device__ __forceinline__ float apply(UnaryKind kind, float x) {
   return x;
 }
 
+inline constexpr float kLog2E = 1.4426950408889634f;
+
+// 2^x, to 2 units in the last place; 0 for minus infinity.
+__device__ __forceinline__ float exp2_fast(float x) {
+  float result;
+  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(result) : "f"(x));
+  return result;
+}
+
 }  // namespace device
 }  // namespace tenon::cuda

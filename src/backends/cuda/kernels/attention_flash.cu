@@ -1,0 +1,305 @@
+#include <algorithm>
+
+#include "backends/cuda/impl_list.h"
+#include "backends/cuda/kernels/dispatch.cuh"
+#include "backends/cuda/kernels/flash_tile.cuh"
+#include "backends/cuda/kernels/linear.h"
+#include "backends/cuda/kernels/matrix.cuh"
+#include "backends/cuda/kernels/support.h"
+#include "backends/cuda/launch.h"
+#include "ops/attention.h"
+
+// Flash attention on the tensor cores without a cache: a block takes 128 queries of a head and goes
+// over the keys in tiles, the next tile being copied meanwhile.
+//
+// Decomposed relative positions: a query's products with the tables are as many as the grid has
+// rows and columns. The block makes them first, on the tensor cores, for all of the table (row i of
+// it is the place row - key row = i - grid + 1) and keeps in shared memory what its queries meet.
+// The bias of a score then is two numbers from there; no logits are ever in memory.
+namespace tenon::cuda {
+namespace {
+
+constexpr int kWarps = 8, kThreads = kWarps * 32, kRows = kWarps * 16;
+constexpr int kStages = 2;
+constexpr int kPad = 8;        // elements: eight rows of a matrix load then lie in different banks
+constexpr int kMostGrid = 64;  // rows and columns whose biases fit beside the tiles
+
+struct Params {
+  const void *q, *k, *v, *rel_h, *rel_w;
+  void* out;
+  // In elements, from row to row and from batch to batch (0: one for all).
+  int64_t q_pitch, k_pitch, v_pitch, out_pitch, q_batch, k_batch, v_batch, out_batch;
+  int64_t rel_h_pitch, rel_w_pitch;
+  int queries, keys, grid_h, grid_w;
+  float scale;
+  DType out_dtype;
+};
+
+constexpr int keys_of(int dim) {
+  return dim > 80 ? 32 : 64;
+}
+// Of queries and tiles in shared memory.
+constexpr int64_t tile_bytes(int dim) {
+  return static_cast<int64_t>(kRows + kStages * 2 * keys_of(dim)) * (dim + kPad) * 2;
+}
+
+template <int kDim>
+struct Layout {
+  static constexpr int kKeys = keys_of(kDim);
+  static constexpr int kPitch = kDim + kPad;
+  static constexpr int kQuery = kRows * kPitch, kTile = kKeys * kPitch;  // elements
+};
+
+__host__ __device__ constexpr int bias_pitch(int grid_h, int grid_w) {
+  return grid_h + grid_w + 1;
+}
+
+// `count` rows from `first` on into shared memory; rows behind the end are zeros.
+template <class T, int kDim, int kCount>
+__device__ __forceinline__ void start_rows(const T* from, int64_t pitch, int first, int end,
+                                           T* shared) {
+  constexpr int kPieces = kDim / 8;
+#pragma unroll
+  for (int n = 0; n < (kCount * kPieces + kThreads - 1) / kThreads; ++n) {
+    int piece = static_cast<int>(threadIdx.x) + n * kThreads, row = piece / kPieces;
+    int column = piece % kPieces * 8;
+    if (row >= kCount) break;
+    const T* at = from + min(first + row, end - 1) * pitch + column;
+    device::copy_async(device::shared_address(shared + row * Layout<kDim>::kPitch + column), at,
+                       first + row < end);
+  }
+}
+
+// bias[row][i] = log2(e) q[row] . table[at(row) - i + extent - 1] for the warp's 16 rows. Every
+// product with the table is made, and kept where it is met.
+template <class T, int kDim, class At>
+__device__ void make_bias(uint32_t queries, const T* table, int64_t pitch, int extent, const At& at,
+                          float* bias, int bias_row) {
+  int lane = threadIdx.x % 32, g = lane / 4, t = lane % 4;
+  uint32_t query_at = queries + ((lane % 16) * Layout<kDim>::kPitch + lane / 16 * 8) * 2;
+  for (int first = 0; first < 2 * extent - 1; first += 8) {
+    float products[4] = {};
+    const T* row = table + min(first + g, 2 * extent - 2) * pitch + 2 * t;
+#pragma unroll
+    for (int k = 0; k < kDim / 16; ++k) {
+      uint32_t a[4];
+      device::load_matrices(a, query_at + k * 32);
+      uint32_t low = *reinterpret_cast<const uint32_t*>(row + k * 16);
+      uint32_t high = *reinterpret_cast<const uint32_t*>(row + k * 16 + 8);
+      device::mma_16x8x16<T>(products, a, low, high);
+    }
+#pragma unroll
+    for (int i = 0; i < 4; ++i) {
+      int place = first + 2 * t + i % 2, own = g + i / 2 * 8, met = at(own) - place + extent - 1;
+      if (met >= 0 && met < extent) bias[own * bias_row + met] = products[i] * device::kLog2E;
+    }
+  }
+}
+
+template <class T, int kDim, bool kBiased>
+__global__ void __launch_bounds__(kThreads, 1) attention_flash_kernel(Params p) {
+  using Sizes = Layout<kDim>;
+  constexpr int kKeys = Sizes::kKeys;
+  using Flash = device::FlashTile<T, kDim, kKeys, Sizes::kPitch>;
+  extern __shared__ __align__(16) unsigned char shared_bytes[];
+  T* queries = reinterpret_cast<T*>(shared_bytes);
+  T* tiles = queries + Sizes::kQuery;
+  float* biases = reinterpret_cast<float*>(tiles + kStages * 2 * Sizes::kTile);
+  device::let_next_start();
+  device::wait_for_previous();
+
+  int first_query = blockIdx.x * kRows, batch = blockIdx.z;
+  int64_t column = static_cast<int64_t>(blockIdx.y) * kDim;
+  const T* q = static_cast<const T*>(p.q) + batch * p.q_batch + column;
+  const T* k = static_cast<const T*>(p.k) + batch * p.k_batch + column;
+  const T* v = static_cast<const T*>(p.v) + batch * p.v_batch + column;
+  auto start_tile = [&](int first, int stage) {
+    if (first < p.keys) {
+      T* to = tiles + stage * 2 * Sizes::kTile;
+      start_rows<T, kDim, kKeys>(k, p.k_pitch, first, p.keys, to);
+      start_rows<T, kDim, kKeys>(v, p.v_pitch, first, p.keys, to + Sizes::kTile);
+    }
+    device::commit_copies();
+  };
+  start_rows<T, kDim, kRows>(q, p.q_pitch, first_query, p.queries, queries);
+  start_tile(0, 0);
+
+  int warp = threadIdx.x / 32, g = threadIdx.x % 32 / 4;
+  uint32_t own_queries = device::shared_address(queries + warp * 16 * Sizes::kPitch);
+  int bias_row = bias_pitch(p.grid_h, p.grid_w);
+  float* own_biases = biases + warp * 16 * bias_row;
+  if constexpr (kBiased) {
+    device::wait_for_copies<0>();
+    __syncthreads();
+    int first = first_query + warp * 16;
+    make_bias<T, kDim>(
+        own_queries, static_cast<const T*>(p.rel_h), p.rel_h_pitch, p.grid_h,
+        [&](int row) { return (first + row) / p.grid_w; }, own_biases, bias_row);
+    make_bias<T, kDim>(
+        own_queries, static_cast<const T*>(p.rel_w), p.rel_w_pitch, p.grid_w,
+        [&](int row) { return (first + row) % p.grid_w; }, own_biases + p.grid_h, bias_row);
+    __syncwarp();
+  }
+
+  Flash flash;
+  float factor = p.scale * device::kLog2E;
+  for (int first = 0, stage = 0; first < p.keys; first += kKeys, stage ^= 1) {
+    start_tile(first + kKeys, stage ^ 1);
+    device::wait_for_copies<1>();
+    __syncthreads();
+    uint32_t keys = device::shared_address(tiles + stage * 2 * Sizes::kTile);
+    typename Flash::Scores scores;
+    Flash::multiply(own_queries, keys, scores);
+#pragma unroll
+    for (int n = 0; n < kKeys / 8; ++n) {
+#pragma unroll
+      for (int i = 0; i < 4; ++i) {
+        int key = first + Flash::key_of(n, i);
+        float value = scores[n][i] * factor;
+        if constexpr (kBiased) {
+          const float* bias = own_biases + (g + Flash::half_of(i) * 8) * bias_row;
+          int row = min(key, p.keys - 1) / p.grid_w, at = min(key, p.keys - 1) - row * p.grid_w;
+          value += bias[row] + bias[p.grid_h + at];
+        }
+        scores[n][i] = key < p.keys ? value : -INFINITY;
+      }
+    }
+    flash.weigh(scores);
+    flash.accumulate(scores, keys + Sizes::kTile * 2);
+    __syncthreads();
+  }
+
+  device::Array<device::Any> results{p.out, p.out_dtype};
+#pragma unroll
+  for (int half = 0; half < 2; ++half) {
+    float total = flash.total(half);
+    int query = first_query + warp * 16 + half * 8 + g;
+    if (query >= p.queries) continue;
+    int64_t to = batch * p.out_batch + query * p.out_pitch + column + threadIdx.x % 4 * 2;
+#pragma unroll
+    for (int n = 0; n < kDim / 8; ++n) {
+      float pair[2] = {flash.out[n][2 * half] / total, flash.out[n][2 * half + 1] / total};
+      results.store(to + n * 8, pair);
+    }
+  }
+}
+
+int64_t bias_bytes(int grid_h, int grid_w) {
+  int64_t floats = grid_h > 0 ? kRows * bias_pitch(grid_h, grid_w) : 0;
+  return floats * static_cast<int64_t>(sizeof(float));
+}
+
+template <class T, int kDim>
+void launch_dim(const Params& p, int heads, int batches, cudaStream_t stream) {
+  auto with = [&](auto kernel, int64_t more_bytes) {
+    LaunchShape shape{dim3(static_cast<unsigned>((p.queries + kRows - 1) / kRows),
+                           static_cast<unsigned>(heads), static_cast<unsigned>(batches)),
+                      dim3(kThreads), tile_bytes(kDim) + more_bytes, true};
+    allow_shared_bytes(reinterpret_cast<const void*>(kernel), shape.shared_bytes);
+    launch(kernel, "attention_flash", shape, stream, p);
+  };
+  if (p.grid_h > 0) {
+    with(attention_flash_kernel<T, kDim, true>, bias_bytes(p.grid_h, p.grid_w));
+  } else {
+    with(attention_flash_kernel<T, kDim, false>, 0);
+  }
+}
+
+template <class T>
+void launch_flash(const Params& p, int64_t head_dim, int heads, int batches, cudaStream_t stream) {
+  switch (head_dim) {
+    case 16:
+      return launch_dim<T, 16>(p, heads, batches, stream);
+    case 32:
+      return launch_dim<T, 32>(p, heads, batches, stream);
+    case 64:
+      return launch_dim<T, 64>(p, heads, batches, stream);
+    case 80:
+      return launch_dim<T, 80>(p, heads, batches, stream);
+    default:
+      return launch_dim<T, 128>(p, heads, batches, stream);
+  }
+}
+
+ops::Support supports(const ops::OpDesc& desc) {
+  ops::Support support = kAttention.supports(desc);
+  if (!support.ok) return support;
+  auto op = ops::read_attributes<ops::Attention>(*desc.attributes);
+  DType dtype = desc.inputs[0].dtype;
+  if (dtype == DType::F32) return ops::Support::no("q is f32");
+  for (const ops::TensorDesc& input : desc.inputs) {
+    if (input.present && input.dtype != dtype) return ops::Support::no("inputs of several types");
+  }
+  constexpr int64_t kDims[] = {16, 32, 64, 80, 128};
+  if (std::find(std::begin(kDims), std::end(kDims), op.head_dim) == std::end(kDims)) {
+    return ops::Support::no("head_dim is none of 16, 32, 64, 80, 128");
+  }
+  if (op.grid_h > kMostGrid || op.grid_w > kMostGrid) {
+    return ops::Support::no("a side of the grid is above 64");
+  }
+  if (desc.outputs[0].extents[0] > 65535) return ops::Support::no("more than 65535 in a batch");
+  return support;
+}
+
+// Rows at one distance, from 16 bytes to 16 bytes.
+bool lies_well(const TensorView& view) {
+  MatrixRef rows{view.data, view.dtype, view.strides[view.rank() - 2]};
+  bool batches = view.rank() < 3 || view.strides[0] % 8 == 0 || view.extents[0] == 1;
+  return rows.is_aligned() && view.strides.back() == 1 && batches;
+}
+
+void run(const ops::RunArgs& args) {
+  const ops::Attention& op = ops::attributes_of<ops::Attention>(args);
+  const TensorView &q = args.inputs[0], &k = args.inputs[1], &v = args.inputs[2];
+  const TensorView& out = args.outputs[0];
+  if (out.count() == 0) return;
+  TensorView rel_h = input_or_none(args, 3), rel_w = input_or_none(args, 4);
+  bool biased = rel_h.defined(), fits = out.strides.back() == 1 && out.strides[1] % 2 == 0;
+  for (const TensorView* view : {&q, &k, &v}) fits = fits && lies_well(*view);
+  if (biased) fits = fits && lies_well(rel_h) && lies_well(rel_w);
+  int64_t shared = tile_bytes(static_cast<int>(op.head_dim));
+  if (biased) shared += bias_bytes(static_cast<int>(op.grid_h), static_cast<int>(op.grid_w));
+  fits = fits && shared <= current_card().shared_bytes;  // cards before Hopper have less
+  if (!fits) return kAttention.run(args);
+  auto batch_stride = [](const TensorView& view) {
+    return view.extents[0] == 1 ? 0 : view.strides[0];
+  };
+  Params params{.q = q.data,
+                .k = k.data,
+                .v = v.data,
+                .rel_h = rel_h.data,
+                .rel_w = rel_w.data,
+                .out = out.data,
+                .q_pitch = q.strides[1],
+                .k_pitch = k.strides[1],
+                .v_pitch = v.strides[1],
+                .out_pitch = out.strides[1],
+                .q_batch = batch_stride(q),
+                .k_batch = batch_stride(k),
+                .v_batch = batch_stride(v),
+                .out_batch = out.strides[0],
+                .rel_h_pitch = biased ? rel_h.strides[0] : 0,
+                .rel_w_pitch = biased ? rel_w.strides[0] : 0,
+                .queries = static_cast<int>(out.extents[1]),
+                .keys = static_cast<int>(k.extents[1]),
+                .grid_h = biased ? static_cast<int>(op.grid_h) : 0,
+                .grid_w = biased ? static_cast<int>(op.grid_w) : 0,
+                .scale = static_cast<float>(op.scale),
+                .out_dtype = out.dtype};
+  auto heads = static_cast<int>(op.heads), batches = static_cast<int>(out.extents[0]);
+  if (q.dtype == DType::BF16) {
+    launch_flash<device::bf16>(params, op.head_dim, heads, batches, stream_of(args));
+  } else {
+    launch_flash<device::f16>(params, op.head_dim, heads, batches, stream_of(args));
+  }
+}
+
+}  // namespace
+
+const ops::Implementation kAttentionFlash = {.name = "attention__f16_bf16__flash__sm80",
+                                             .op = ops::Attention::kName,
+                                             .supports = supports,
+                                             .prepare = ops::prepare_attributes<ops::Attention>,
+                                             .run = run};
+
+}  // namespace tenon::cuda
