@@ -28,5 +28,5 @@ tenon_declare_room(compiler           6 compiler "base;data;tensor;device;ops;te
 tenon_declare_room(capi               6 runtime  "base;tensor;plan;runtime;pipelines")
 tenon_declare_room(prove              7 compiler "base;data;tensor;device;ops;text;metrics;ir;plan;backends/cpu;runtime;pipelines;compiler")
 tenon_declare_room(report             8 compiler "base;data;tensor;plan;metrics;prove")
-tenon_declare_room(server             8 runtime  "base;data;tensor;text;plan;runtime;pipelines")
+tenon_declare_room(server             8 runtime  "base;data;tensor;text;imaging;plan;runtime;pipelines")
 tenon_declare_room(cli                9 cli      "base;data;tensor;device;ops;text;metrics;imaging;ir;plan;runtime;frontends;models;pipelines;compiler;prove;report;server")

@@ -15,7 +15,7 @@
 #include "imaging/decode.h"
 #include "imaging/overlay.h"
 #include "imaging/png_write.h"
-#include "imaging/polygons.h"
+#include "pipelines/sam/mask_json.h"
 
 namespace tenon::cli {
 namespace {
@@ -62,45 +62,6 @@ class Clock {
   std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
 };
 
-Json list_of(std::initializer_list<double> numbers) {
-  Json list = Json::array();
-  for (double number : numbers) list.push_back(number);
-  return list;
-}
-
-Json whole_list(std::initializer_list<int64_t> numbers) {
-  Json list = Json::array();
-  for (int64_t number : numbers) list.push_back(number);
-  return list;
-}
-
-Json box_json(const imaging::Box& box) {
-  return whole_list({box.x0, box.y0, box.x1 - box.x0, box.y1 - box.y0});
-}
-
-// COCO's form, compressed: what pycocotools decodes.
-Json rle_json(const imaging::Rle& rle) {
-  Json json = Json::object();
-  json.set("size", whole_list({rle.height, rle.width}));
-  json.set("counts", imaging::compress_counts(rle.counts));
-  return json;
-}
-
-Json polygons_json(const imaging::Mask& mask) {
-  Json outer = Json::array(), holes = Json::array();
-  for (const imaging::Polygon& polygon : imaging::outlines(mask)) {
-    Json corners = Json::array();
-    for (const imaging::Corner& corner : polygon.corners) {
-      corners.push_back(corner.x);
-      corners.push_back(corner.y);
-    }
-    (polygon.hole ? holes : outer).push_back(std::move(corners));
-  }
-  Json json = Json::object();
-  json.set("outer", std::move(outer)).set("holes", std::move(holes));
-  return json;
-}
-
 std::vector<ShownMask> find_prompted(sam::Predictor& predictor, const SamOptions& options) {
   std::vector<sam::Prompt> prompts = parse_sam_prompts(options);
   auto choice = options.multimask ? sam::MaskChoice::Several : sam::MaskChoice::Best;
@@ -112,11 +73,8 @@ std::vector<ShownMask> find_prompted(sam::Predictor& predictor, const SamOptions
     for (size_t j = 0; j < objects[i].logits.size(); ++j) {
       ShownMask mask;
       mask.mask = predictor.resampler().threshold(objects[i].logits[j].data(), threshold);
-      mask.record.set("object", static_cast<int64_t>(i))
-          .set("area", imaging::area(mask.mask))
-          .set("bbox", box_json(imaging::bounding_box(mask.mask)))
-          .set("predicted_iou", static_cast<double>(objects[i].predicted_iou[j]))
-          .set("segmentation", rle_json(imaging::encode_rle(mask.mask)));
+      mask.record = sam::to_json(mask.mask, objects[i].predicted_iou[j]);
+      mask.record.set("object", static_cast<int64_t>(i));
       shown.push_back(std::move(mask));
     }
   }
@@ -134,21 +92,8 @@ std::vector<ShownMask> find_all(sam::Predictor& predictor, const imaging::Image&
     progress.advance(done);
   };
   std::vector<ShownMask> shown;
-  for (sam::FoundMask& found : sam::find_everything(predictor, image, options.settings, report)) {
-    ShownMask mask;
-    mask.mask = imaging::decode_rle(found.segmentation);
-    const imaging::Box& crop = found.crop;
-    Json points = Json::array();
-    points.push_back(list_of({found.point_x, found.point_y}));
-    mask.record.set("area", found.area)
-        .set("bbox", box_json(found.box))
-        .set("predicted_iou", static_cast<double>(found.predicted_iou))
-        .set("point_coords", std::move(points))
-        .set("stability_score", static_cast<double>(found.stability_score))
-        .set("crop_box", box_json(crop))
-        .set("segmentation", rle_json(found.segmentation));
-    shown.push_back(std::move(mask));
-  }
+  for (sam::FoundMask& found : sam::find_everything(predictor, image, options.settings, report))
+    shown.push_back({imaging::decode_rle(found.segmentation), sam::to_json(found)});
   if (begun) progress.end();
   return shown;
 }
@@ -172,7 +117,7 @@ void write_results(const SamOptions& options, const imaging::Image& image,
   Json list = Json::array();
   for (const ShownMask& mask : masks) {
     Json record = mask.record;
-    list.push_back(record.set("polygons", polygons_json(mask.mask)));
+    list.push_back(record.set("polygons", sam::polygons_json(mask.mask)));
   }
   AtomicFile file(options.rle);
   file.append(list.dump() + "\n");

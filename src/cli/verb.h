@@ -25,6 +25,7 @@ struct Verb {
 VerbAction declare_build(CLI::App& command);
 VerbAction declare_run(CLI::App& command);
 VerbAction declare_chat(CLI::App& command);
+VerbAction declare_serve(CLI::App& command);
 VerbAction declare_tune(CLI::App& command);
 VerbAction declare_inspect(CLI::App& command);
 VerbAction declare_doctor(CLI::App& command);

@@ -7,6 +7,7 @@ std::span<const Verb> verbs() {
       {"build", "make a plan from a model folder, and prove it", declare_build},
       {"run", "run a plan: text from prompts, masks from a picture", declare_run},
       {"chat", "talk with a plan, turn by turn", declare_chat},
+      {"serve", "a page and an HTTP API for a plan that takes pictures", declare_serve},
       {"tune", "measure on this device what each step runs fastest on", declare_tune},
       {"inspect", "show what is in a plan or a model folder", declare_inspect},
       {"compare", "hold a plan against its model, tensor by tensor", declare_compare},

@@ -161,6 +161,10 @@ def extra_reason(run, kind):
         return "no CUDA toolkit"
     if kind == "fuzz" and not shutil.which("clang++"):
         return "no clang++ (libFuzzer)"
+    if kind == "browser":
+        absent = [command for command in ("chromium", "node", "npm") if not shutil.which(command)]
+        built = (run.build / "bin" / "tenon").exists()
+        return f"no {', '.join(absent)}" if absent else "" if built else f"no {run.build}/bin/tenon"
     if kind not in presets():
         return f"no preset {kind} in CMakePresets.json yet"
     return ""
@@ -216,6 +220,18 @@ def architectures(run):
     run.phase(name, lambda: outcome_of(call(targets), "80 (code and PTX), 86, 89; 90a is in the build"))
 
 
+def browser(run):
+    """The page and the reports in Chromium. playwright-core comes from npm, pinned by its lock file."""
+    modules, source = run.build.parent / "browser", ROOT / "tests" / "browser"
+    modules.mkdir(parents=True, exist_ok=True)
+    for name in ("package.json", "package-lock.json"):
+        shutil.copy(source / name, modules)
+    install = ["npm", "--prefix", str(modules), "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
+    run.phase("browser modules", lambda: outcome_of(call(install)))
+    test = [sys.executable, "-B", str(source / "browser_test.py"), str(run.build / "bin" / "tenon"), str(ROOT), str(modules)]
+    run.phase("browser", lambda: outcome_of(call(test)))
+
+
 def extra(run, kind):
     reason = extra_reason(run, kind)
     if reason:
@@ -227,6 +243,8 @@ def extra(run, kind):
     prefix = fixed_layout if kind == "tsan" and shutil.which("setarch") else ()
     if kind == "fuzz":
         fuzz(run)
+    elif kind == "browser":
+        browser(run)
     elif kind == "cuda" and run.built:
         gpu_phases(run, run.built)
     elif kind == "cuda":
@@ -257,7 +275,8 @@ def parse():
     parser = argparse.ArgumentParser(
         prog="check", description="Format, architecture, budgets, headers, build, all CPU tests.")
     for kind, text in (("asan", "address and undefined-behaviour sanitizers"), ("tsan", "thread sanitizer"),
-                       ("fuzz", f"each fuzzer for {FUZZ_SECONDS} s"), ("cuda", "the CUDA build and tests")):
+                       ("fuzz", f"each fuzzer for {FUZZ_SECONDS} s"), ("cuda", "the CUDA build and tests"),
+                       ("browser", "the page and the reports in Chromium")):
         parser.add_argument(f"--{kind}", action="store_true", help=f"add: {text}")
     parser.add_argument("--only", choices=["format", "arch", "budgets", "headers", "kernels", "tests", "none"],
                         help="run this phase alone (tests: configure and build, too); none: what --cuda and the like add")
@@ -287,7 +306,7 @@ def main():
     if "tests" in wanted:
         if phases_of_a_build(run, "release", "", build=run.build):
             architectures(run)
-    for kind in ("asan", "tsan", "fuzz", "cuda"):
+    for kind in ("browser", "asan", "tsan", "fuzz", "cuda"):
         if getattr(options, kind):
             extra(run, kind)
     return summary(run)

@@ -80,19 +80,39 @@ Predictor::Predictor(std::unique_ptr<runtime::Session> owned, runtime::Session& 
   check_stage(session, kMaskedDecoder, 4, 2);
 }
 
+void Predictor::set_size(Size picture) {
+  picture_ = picture;
+  Size fitted = fitted_size(picture_, info_.image_size);
+  scale_x_ = static_cast<double>(fitted.width) / static_cast<double>(picture.width);
+  scale_y_ = static_cast<double>(fitted.height) / static_cast<double>(picture.height);
+  resampler_.emplace(info_, picture_);
+}
+
 void Predictor::set_image(const imaging::Image& image) {
   embedding_ = TensorView();
   Tensor pixels = make_pixels(image, info_);
-  picture_ = {image.width, image.height};
-  Size fitted = fitted_size(picture_, info_.image_size);
-  scale_x_ = static_cast<double>(fitted.width) / static_cast<double>(image.width);
-  scale_y_ = static_cast<double>(fitted.height) / static_cast<double>(image.height);
-  resampler_.emplace(info_, picture_);
+  set_size({image.width, image.height});
   runtime::StageRunner& encoder = session_.stage(kEncoder);
   TensorView inputs[] = {pixels.view()};
   embedding_ = encoder.run(inputs)[0];
+  embedding_on_device_ = true;
   // The pixels are gone after this.
   if (!encoder.is_host()) encoder.to_host(embedding_);
+}
+
+EncodedImage Predictor::encoded() {
+  TENON_CHECK(embedding_.defined());
+  runtime::StageRunner& encoder = session_.stage(kEncoder);
+  TensorView here = embedding_on_device_ ? encoder.to_host(embedding_) : embedding_;
+  EncodedImage copy{Tensor::make(here.dtype, here.extents), picture_};
+  copy_convert(here, copy.embedding);
+  return copy;
+}
+
+void Predictor::set_encoded(const EncodedImage& encoded) {
+  set_size(encoded.picture);
+  embedding_ = encoded.embedding.view();
+  embedding_on_device_ = session_.stage(kEncoder).is_host();
 }
 
 const MaskResampler& Predictor::resampler() const {
@@ -176,7 +196,7 @@ void Predictor::run(std::span<const Prompt> prompts, std::span<const size_t> obj
   runtime::StageRunner& decoder = session_.stage(masked ? kMaskedDecoder : kDecoder);
   bool host = decoder.is_host();
   std::vector<runtime::StageInput> inputs = {
-      {embedding_, true},
+      {embedding_, embedding_on_device_},
       {TensorView(batch.points.data(), DType::F32, {count, tokens, 2}), host},
       {TensorView(batch.labels.data(), DType::I32, {count * tokens}), host}};
   if (masked) {

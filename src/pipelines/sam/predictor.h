@@ -40,6 +40,12 @@ struct ObjectMasks {
   std::vector<float> predicted_iou;        // of each; an estimate, may leave [0, 1]
 };
 
+// A picture that was encoded, in host memory, to come back to later.
+struct EncodedImage {
+  Tensor embedding;
+  Size picture;
+};
+
 // A picture's embedding and the masks of prompts. Not thread-safe.
 class Predictor {
  public:
@@ -55,6 +61,10 @@ class Predictor {
   // Encodes the picture; the embedding stays on the device until the next one.
   void set_image(const imaging::Image& image);
   Size picture() const { return picture_; }
+  // A copy of the embedding of the picture that is set.
+  EncodedImage encoded();
+  // Sets a picture that was encoded before. Borrows it until another one is set.
+  void set_encoded(const EncodedImage& encoded);
   const MaskResampler& resampler() const;
 
   // Masks of each object, in order. Objects with prompts of one form share runs of at most
@@ -66,6 +76,7 @@ class Predictor {
  private:
   struct Form;
   Predictor(std::unique_ptr<runtime::Session> owned, runtime::Session& session);
+  void set_size(Size picture);
   void check(const Prompt& prompt) const;
   void run(std::span<const Prompt> prompts, std::span<const size_t> objects, MaskChoice choice,
            std::vector<ObjectMasks>& results);
@@ -75,7 +86,8 @@ class Predictor {
   SamInfo info_;
   Size picture_;
   double scale_x_ = 1, scale_y_ = 1;
-  TensorView embedding_;  // on the device
+  TensorView embedding_;
+  bool embedding_on_device_ = false;
   std::optional<MaskResampler> resampler_;
 };
 
