@@ -144,7 +144,7 @@ void check_options_fit(const CLI::App& app, const std::string& pipeline) {
   if (pictures && prompt) {
     throw Error(ErrorCode::Usage, "the plan takes pictures, no text")
         .at("--prompt")
-        .accepted("--image with --point, --box or --everything");
+        .accepted("--image with --point, --box, --mask-input or --everything");
   }
   if (!pictures && !prompt) {
     throw Error(ErrorCode::Usage, "nothing to continue")

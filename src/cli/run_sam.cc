@@ -4,6 +4,7 @@
 
 #include <CLI/CLI.hpp>
 #include <chrono>
+#include <cstring>
 
 #include "base/error.h"
 #include "base/file.h"
@@ -43,6 +44,7 @@ std::vector<double> parse_list(std::string_view option, const std::string& text,
 struct ShownMask {
   imaging::Mask mask;
   Json record = Json::object();
+  std::vector<float> logits;  // [mask_size, mask_size], where a prompt gave it
 };
 
 struct Timing {
@@ -62,8 +64,31 @@ class Clock {
   std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
 };
 
+// The bare f32 values of a small mask, as --logits writes them.
+std::vector<float> read_logits(const std::string& path, const sam::SamInfo& info) {
+  auto file = MappedFile::open(path);
+  auto count = static_cast<size_t>(info.mask_size * info.mask_size);
+  if (file->bytes().size() != count * sizeof(float)) {
+    throw Error(ErrorCode::BadInput, "not the logits of a small mask")
+        .at(path)
+        .got(std::to_string(file->bytes().size()) + " bytes")
+        .accepted(std::to_string(count * sizeof(float)) +
+                  " bytes: " + std::to_string(info.mask_size) + " x " +
+                  std::to_string(info.mask_size) + " f32 values, as --logits writes them");
+  }
+  std::vector<float> logits(count);
+  std::memcpy(logits.data(), file->bytes().data(), count * sizeof(float));
+  file->verify_unchanged();
+  return logits;
+}
+
 std::vector<ShownMask> find_prompted(sam::Predictor& predictor, const SamOptions& options) {
   std::vector<sam::Prompt> prompts = parse_sam_prompts(options);
+  std::vector<float> mask_input;
+  if (!options.mask_input.empty()) {
+    mask_input = read_logits(options.mask_input, predictor.info());
+    prompts[0].mask_logits = mask_input;
+  }
   auto choice = options.multimask ? sam::MaskChoice::Several : sam::MaskChoice::Best;
   auto threshold = static_cast<float>(predictor.info().mask_threshold);
   std::vector<sam::ObjectMasks> objects =
@@ -75,6 +100,7 @@ std::vector<ShownMask> find_prompted(sam::Predictor& predictor, const SamOptions
       mask.mask = predictor.resampler().threshold(objects[i].logits[j].data(), threshold);
       mask.record = sam::to_json(mask.mask, objects[i].predicted_iou[j]);
       mask.record.set("object", static_cast<int64_t>(i));
+      mask.logits = std::move(objects[i].logits[j]);
       shown.push_back(std::move(mask));
     }
   }
@@ -93,7 +119,7 @@ std::vector<ShownMask> find_all(sam::Predictor& predictor, const imaging::Image&
   };
   std::vector<ShownMask> shown;
   for (sam::FoundMask& found : sam::find_everything(predictor, image, options.settings, report))
-    shown.push_back({imaging::decode_rle(found.segmentation), sam::to_json(found)});
+    shown.push_back({imaging::decode_rle(found.segmentation), sam::to_json(found), {}});
   if (begun) progress.end();
   return shown;
 }
@@ -102,6 +128,11 @@ void write_results(const SamOptions& options, const imaging::Image& image,
                    std::vector<ShownMask>& masks) {
   for (size_t i = 0; i < masks.size() && !options.output.empty(); ++i)
     imaging::write_png(numbered_path(options.output, i, masks.size()), masks[i].mask);
+  for (size_t i = 0; i < masks.size() && !options.logits.empty(); ++i) {
+    AtomicFile file(numbered_path(options.logits, i, masks.size()));
+    file.append(std::as_bytes(std::span(masks[i].logits)));
+    file.commit();
+  }
   if (!options.overlay.empty()) {
     imaging::Image drawn = image;
     // Large ones first, so that what lies on them stays visible.
@@ -152,10 +183,13 @@ void print_masks(const std::vector<ShownMask>& masks, Console& console) {
 
 void check_task(const SamOptions& options) {
   if (options.image.empty()) throw Error(ErrorCode::Usage, "no picture").accepted("--image FILE");
-  bool prompted = !options.points.empty() || !options.boxes.empty();
+  bool prompted = !options.points.empty() || !options.boxes.empty() || !options.mask_input.empty();
   if (prompted == options.everything) {
     throw Error(ErrorCode::Usage, "say what to look for")
-        .accepted("either --point or --box, or --everything");
+        .accepted("either --point, --box or --mask-input, or --everything");
+  }
+  if (options.everything && !options.logits.empty()) {
+    throw Error(ErrorCode::Usage, "--everything keeps no logits").at("--logits");
   }
   if (options.everything && options.multimask)
     throw Error(ErrorCode::Usage, "--everything finds all masks anyway").at("--multimask");
@@ -169,6 +203,11 @@ std::vector<sam::Prompt> parse_sam_prompts(const SamOptions& options) {
   if (!options.points.empty() && options.boxes.size() > 1) {
     throw Error(ErrorCode::Usage, "points with several boxes: which object is meant?")
         .at("--point")
+        .fix("give one box, or run once for each object");
+  }
+  if (!options.mask_input.empty() && options.boxes.size() > 1) {
+    throw Error(ErrorCode::Usage, "a mask with several boxes: which object is meant?")
+        .at("--mask-input")
         .fix("give one box, or run once for each object");
   }
   for (size_t i = 0; i < options.boxes.size(); ++i) {
@@ -253,12 +292,18 @@ void declare_sam(CLI::App& app, SamOptions& options) {
       ->group(kPictureOptions);
   app.add_flag("--everything", options.everything, "every object of the picture")
       ->group(kPictureOptions);
+  add("--mask-input", options.mask_input,
+      "logits of an earlier, small mask of the object, as --logits writes them")
+      ->type_name("FILE");
   add("-o,--output", options.output, "a PNG of the mask; of several, NAME_1.png, NAME_2.png, ...")
       ->type_name("PNG");
   add("--overlay", options.overlay, "a PNG of the picture with the masks drawn in")
       ->type_name("PNG");
   add("--rle", options.rle, "a JSON list of the masks: COCO's RLE, boxes, scores, polygons")
       ->type_name("JSON");
+  add("--logits", options.logits,
+      "the small mask before the threshold: bare f32 values, row by row, for --mask-input")
+      ->type_name("FILE");
   sam::EverythingOptions& s = options.settings;
   auto setting = [&](const char* name, auto& target, const char* what) {
     add(name, target, what)->capture_default_str();

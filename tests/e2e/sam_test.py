@@ -75,6 +75,33 @@ class Sam(TenonCase):
         document = self.json("run", self.plan, *picture(), "--box", "10,5,30,30", "--box", "40,14,68,46")
         self.assertEqual([mask["object"] for mask in document["masks"]], [0, 1])
 
+    def test_a_mask_is_a_prompt(self):
+        prompt = ("--point", "20,18")
+        (first,) = self.json("run", self.plan, *picture(), *prompt, "--logits", "first.f32")["masks"]
+        (same,) = self.json("run", self.plan, *picture(), *prompt, "--mask-input", "first.f32", "--logits", "next.f32")["masks"]
+        self.assertNotEqual(first["predicted_iou"], same["predicted_iou"])
+        size = os.path.getsize(self.path("first.f32"))
+        self.assertEqual(size, os.path.getsize(self.path("next.f32")))
+        alone = self.json("run", self.plan, *picture(), "--mask-input", "first.f32", "--multimask", "--logits", "m.f32")["masks"]
+        self.assertEqual(len(alone), 3)
+        self.assertTrue(self.exists("m_3.f32"))
+        self.write("short.f32", b"\0" * (size - 4))
+        self.write("nan.f32", struct.pack("<f", float("nan")) * (size // 4))
+        for name, code, message in (("short.f32", 3, f"{size - 4} bytes"), ("nan.f32", 3, "not finite"), ("none.f32", 3, "none.f32")):
+            self.assertIn(message, self.tenon("run", self.plan, *picture(), *prompt, "--mask-input", name, code=code).stderr)
+        boxes = ("--box", "1,1,9,9", "--box", "20,20,40,40")
+        self.assertIn("--mask-input", self.tenon("run", self.plan, *picture(), *boxes, "--mask-input", "first.f32", code=2).stderr)
+        self.assertIn("--logits", self.tenon("run", self.plan, *picture(), "--everything", "--logits", "x.f32", code=2).stderr)
+
+    def test_forty_megapixels(self):
+        # A grey picture with a white square, 40 megapixels in 120 KB.
+        row, lit = b"\0" + b"\x50" * 24000, b"\0" + b"\x50" * 9000 + b"\xff" * 6000 + b"\x50" * 9000
+        self.write("large.png", png(8000, 5000, row * 1500 + lit * 2000 + row * 1500))
+        document = self.json("run", self.plan, "--image", "large.png", "--point", "4000,2500", "-o", "mask.png", "--rle", "mask.json")
+        self.assertEqual((document["image"]["width"], document["image"]["height"]), (8000, 5000))
+        self.assertEqual(document["masks"][0]["segmentation"]["size"], [5000, 8000])
+        self.assertTrue(self.exists("mask.png"))
+
     def test_a_hugging_face_folder_is_the_same_model(self):
         tensors = checkpoints.read_safetensors(golden("sam", "model.safetensors"))
         renamed = {hf_name(name): tensor for name, tensor in tensors.items()}
@@ -115,11 +142,14 @@ class Sam(TenonCase):
                 self.assertFalse(self.exists("no.png"))
 
     def test_small_and_odd_pictures(self):
-        for name in ("one.png", "cmyk.jpg", "turned_6.jpg", "deep.png", "palette.png"):
+        for name in ("one.png", "cmyk.jpg", "turned_6.jpg", "deep.png", "palette.png", "alpha.png"):
             with self.subTest(name):
-                document = self.json("run", self.plan, "--image", golden("imaging", name), "--point", "0,0")
-                self.assertEqual(len(document["masks"]), 1)
-        self.assertEqual(document["image"]["format"], "png")
+                # The same mask as of the picture that Pillow makes of it.
+                got, wanted = (self.json("run", self.plan, "--image", golden("imaging", name + end), "--point", "0,0", *options)
+                               for end, options in (("", ("--overlay", "drawn.png")), (".expected.png", ())))
+                self.assertEqual(got["masks"], wanted["masks"])
+                self.assertTrue(self.exists("drawn.png"))
+        self.assertEqual(got["image"]["format"], "png")
 
     def test_misuse(self):
         cases = [(["--point", "1,1"], "nothing to run on"), ([*picture()], "what to look for"),

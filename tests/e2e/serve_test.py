@@ -151,8 +151,19 @@ class Serve(TenonCase):
             status, document = self.server.upload(data)
             self.assertEqual(status, 400)
             self.assertIn(message, document["error"]["message"])
-        for name in ("one.png", "cmyk.jpg", "turned_6.jpg", "deep.png", "palette.png"):
-            self.assertEqual(self.server.upload(read(golden("imaging", name)))[0], 201, name)
+        for name in ("one.png", "cmyk.jpg", "turned_6.jpg", "deep.png", "palette.png", "alpha.png"):
+            masks = []
+            for end in ("", ".expected.png"):
+                status, document = self.server.upload(read(golden("imaging", name + end)))
+                self.assertEqual(status, 201, name)
+                masks.append(self.server.post(f"/v1/images/{document['id']}/masks", {"points": [[0, 0]]})[1]["masks"])
+            self.assertEqual(masks[0], masks[1], name)
+
+    def test_forty_megapixels(self):
+        status, document = self.server.upload(png(8000, 5000, (b"\0" + b"\x50" * 24000) * 5000))
+        self.assertEqual((status, document["width"]), (201, 8000))
+        status, document = self.server.post(f"/v1/images/{document['id']}/masks", {"points": [[4000, 2500]]})
+        self.assertEqual((status, document["masks"][0]["segmentation"]["size"]), (200, [5000, 8000]))
 
     def test_pages_health_and_metrics(self):
         status, headers, body = self.server.ask("GET", "/")

@@ -135,6 +135,9 @@ void Predictor::check(const Prompt& prompt) const {
   if (const auto& box = prompt.box)
     finite = finite && std::isfinite(box->x0 + box->y0 + box->x1 + box->y1);
   if (!finite) throw Error(ErrorCode::BadInput, "a place of a prompt is not finite");
+  if (!std::all_of(prompt.mask_logits.begin(), prompt.mask_logits.end(),
+                   [](float value) { return std::isfinite(value); }))
+    throw Error(ErrorCode::BadInput, "a logit of a prompt's mask is not finite");
   if (tokens_of(prompt) <= info_.max_points) return;
   throw Error(ErrorCode::BadInput, "too many points")
       .got(std::to_string(prompt.points.size()))
