@@ -13,6 +13,7 @@
 #include "prove/llm_bench.h"
 #include "prove/profile.h"
 #include "report/plan_report.h"
+#include "text/base64.h"
 
 namespace tenon::cli {
 namespace {
@@ -47,6 +48,17 @@ report::Baseline read_baseline(const std::string& argument) {
   return {argument.substr(0, equals), data::read_json_file(argument.substr(equals + 1))};
 }
 
+// The overlay that a run on a picture has written.
+void read_drawing(const Json& document, report::ReportInputs& inputs) {
+  std::string path = document.get_string("overlay", "");
+  if (path.empty()) return;
+  auto file = MappedFile::open(path);
+  std::span<const std::byte> bytes = file->bytes();
+  inputs.drawings[path] =
+      "data:image/png;base64," +
+      text::encode_base64({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+}
+
 Json as_document(const char* verb, const Json& fields) {
   Json document = Json::object();
   document.set("verb", verb);
@@ -59,6 +71,7 @@ std::string build_command(const plan::Plan& plan) {
   std::string command = "tenon build MODEL -o PLAN";
   const Json* options = plan.provenance.find("options");
   for (const char* name : {"dtype", "max_batch_size", "max_seq_len"}) {
+    if (name != std::string_view("dtype") && plan.pipeline != "llm") continue;
     const Json* value = options ? options->find(name) : nullptr;
     if (!value) continue;
     std::string flag = name;
@@ -91,7 +104,7 @@ void measure(ReportCommand& command, report::ReportInputs& inputs, Progress& pro
     inputs.commands.push_back(fmt::format("tenon compare PLAN --against {} --layers --device {}",
                                           command.against, command.device));
   }
-  if (command.no_measure) return;
+  if (command.no_measure || inputs.file->plan().pipeline != "llm") return;
   if (!has(inputs, "bench")) {
     command.bench.plan = command.plan;
     command.bench.device = device;
@@ -134,11 +147,14 @@ void run_report(ReportCommand& command, Console& console) {
   for (const std::string& path : command.results) {
     Json document = data::read_json_file(path);
     std::string verb = document.get_string("verb", "");
-    if (verb != "compare" && verb != "eval" && verb != "bench" && verb != "profile") {
+    bool is_picture = verb == "run" && document.find("image");
+    if (is_picture) read_drawing(document, inputs);
+    if (!is_picture && verb != "compare" && verb != "eval" && verb != "bench" &&
+        verb != "profile") {
       throw Error(ErrorCode::BadInput, "file is no result that a report can use")
           .at(path)
           .got(verb.empty() ? "no verb" : verb)
-          .accepted("what compare, eval, bench or profile print with --json");
+          .accepted("what compare, eval, bench, profile or run --image print with --json");
     }
     inputs.commands.push_back(document.get_string("command", "tenon " + verb + " --json") + " > " +
                               path);
@@ -178,8 +194,8 @@ VerbAction declare_report(CLI::App& app) {
       ->required()
       ->type_name("FILE");
   app.add_option("--results", command->results,
-                 "files that compare, eval, bench and profile printed with --json; what is not "
-                 "given is measured now")
+                 "files that compare, eval, bench, profile and run --image printed with --json; "
+                 "what is not given of a language model is measured now")
       ->type_name("FILE");
   app.add_option("--baseline", command->baselines,
                  "measurements of another run to stand beside, as NAME=FILE (JSON of bench)")

@@ -11,8 +11,10 @@
 #include "base/number.h"
 #include "base/text.h"
 #include "cli/cli_progress.h"
+#include "cli/command_line.h"
 #include "cli/interruption.h"
 #include "cli/proof_note.h"
+#include "cli/sketch.h"
 #include "imaging/decode.h"
 #include "imaging/overlay.h"
 #include "imaging/png_write.h"
@@ -167,11 +169,12 @@ Json report_json(const SamOptions& options, const imaging::DecodedImage& picture
   if (!options.everything) times.set("encode_seconds", timing.encode);
   times.set("mask_seconds", timing.masks);
   Json json = Json::object();
+  if (!options.overlay.empty()) json.set("overlay", options.overlay);
   json.set("image", std::move(image)).set("masks", std::move(list)).set("speed", std::move(times));
   return json;
 }
 
-void print_masks(const std::vector<ShownMask>& masks, Console& console) {
+void print_masks(const std::vector<ShownMask>& masks, bool drawn, Console& console) {
   for (const ShownMask& mask : masks) {
     const Json::Array& box = mask.record.at("bbox", "mask").as_array("bbox");
     console.print(fmt::format("mask at {},{} of {} x {}: {} pixels, predicted IoU {:.3f}\n",
@@ -179,6 +182,10 @@ void print_masks(const std::vector<ShownMask>& masks, Console& console) {
                               mask.record.get_int("area", 0),
                               mask.record.get_double("predicted_iou", 0)));
   }
+  if (!drawn) return;
+  std::vector<imaging::Mask> all;
+  for (const ShownMask& mask : masks) all.push_back(mask.mask);
+  console.print(sketch(all));
 }
 
 void check_task(const SamOptions& options) {
@@ -264,10 +271,11 @@ void run_sam(std::shared_ptr<const plan::PlanFile> file, const SamOptions& optio
   write_results(options, picture.image, masks);
   if (console.json()) {
     Json fields = report_json(options, picture, masks, timing);
-    console.print_document(
-        "run", fields.set("device", options.device.to_string()).set("proof_note", proof));
+    console.print_document("run", fields.set("device", options.device.to_string())
+                                      .set("proof_note", proof)
+                                      .set("command", command_line()));
   } else {
-    print_masks(masks, console);
+    print_masks(masks, options.sketch, console);
   }
   console.note(
       fmt::format("{} masks; loaded in {}, picture decoded in {}, encoded in {}, masks in {}",
@@ -301,6 +309,8 @@ void declare_sam(CLI::App& app, SamOptions& options) {
       ->type_name("PNG");
   add("--rle", options.rle, "a JSON list of the masks: COCO's RLE, boxes, scores, polygons")
       ->type_name("JSON");
+  app.add_flag("--sketch", options.sketch, "shows in letters where the masks lie")
+      ->group(kPictureOptions);
   add("--logits", options.logits,
       "the small mask before the threshold: bare f32 values, row by row, for --mask-input")
       ->type_name("FILE");

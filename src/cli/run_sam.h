@@ -21,7 +21,7 @@ struct SamOptions {
   device::DeviceId device;
   std::string image;
   std::vector<std::string> points, boxes;  // "x,y" or "x,y,0"; "x0,y0,x1,y1"
-  bool multimask = false, everything = false;
+  bool multimask = false, everything = false, sketch = false;
   std::string mask_input;  // a file of logits
   std::string output, overlay, rle, logits;
   sam::EverythingOptions settings;

@@ -28,6 +28,11 @@ struct Html {
   std::string operator()(const Chart& chart) const {
     return "<figure>\n" + to_svg(chart) + "</figure>\n";
   }
+  std::string operator()(const Picture& picture) const {
+    return fmt::format(
+        "<figure><img alt=\"{0}\" src=\"{1}\"><figcaption>{0}</figcaption></figure>\n",
+        escape_html(picture.caption), escape_html(picture.data_uri));
+  }
 
  private:
   static std::string row(const Table& table, const std::vector<std::string>& cells,

@@ -26,6 +26,17 @@ std::string fenced(const std::string& text) {
   return fence + "\n" + text + (text.ends_with('\n') ? "" : "\n") + fence + "\n\n";
 }
 
+// A file's name as a link: what would end the link or is no ASCII is written in hex.
+std::string escape_link(const std::string& name) {
+  std::string link;
+  for (char c : name) {
+    bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                 c == '.' || c == '_' || c == '-';
+    link += plain ? std::string(1, c) : fmt::format("%{:02X}", static_cast<unsigned char>(c));
+  }
+  return link;
+}
+
 struct Markdown {
   std::string operator()(const Heading& heading) const {
     return std::string(static_cast<size_t>(heading.level), '#') + " " +
@@ -64,6 +75,9 @@ struct Markdown {
     }
     return "**" + escape_markdown(chart.title + " (" + chart.unit + ")") + "**\n\n" +
            (*this)(table);
+  }
+  std::string operator()(const Picture& picture) const {
+    return "![" + escape_markdown(picture.caption) + "](" + escape_link(picture.file) + ")\n\n";
   }
 };
 

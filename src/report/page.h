@@ -42,7 +42,14 @@ struct Chart {
   std::vector<Series> series = {};  // bars: the parts of one bar, stacked
 };
 
-using Block = std::variant<Heading, Paragraph, Code, Table, Chart>;
+// A picture file beside the page. HTML holds it whole, so that the page stays one file.
+struct Picture {
+  std::string caption = {};
+  std::string file = {};      // a name without folders, for Markdown
+  std::string data_uri = {};  // "data:image/png;base64,..."
+};
+
+using Block = std::variant<Heading, Paragraph, Code, Table, Chart, Picture>;
 
 struct Page {
   std::string title;

@@ -47,10 +47,11 @@ void add_model(const ReportInputs& inputs, Page& page) {
     add("values of another type", std::to_string(types->as_array("types").size()));
   }
   page.blocks.push_back(Heading{2, "What it is"});
-  page.blocks.push_back(Paragraph{
-      fmt::format("{} as one Tenon plan: a file of data that holds graph, weights and tokenizer, "
-                  "and runs on the CPU and on NVIDIA GPUs.",
-                  plan.name.empty() ? plan.architecture : plan.name)});
+  page.blocks.push_back(Paragraph{fmt::format(
+      "{} as one Tenon plan: a file of data that holds {} and runs on "
+      "the CPU and on NVIDIA GPUs.",
+      plan.name.empty() ? plan.architecture : plan.name,
+      plan.pipeline == "llm" ? "graph, weights and tokenizer," : "graph and weights,")});
   page.blocks.push_back(std::move(table));
   page.blocks.push_back(Heading{2, "How to make it again"});
   std::string commands;
@@ -80,9 +81,13 @@ Page plan_report(const ReportInputs& inputs) {
                plan.precision.get_string("dtype", "?");
   add_model(inputs, page);
   add_environment(inputs, page);
-  add_accuracy(inputs, page);
-  add_speed(inputs, page);
-  add_profile(inputs, page);
+  add_pictures(inputs, page);
+  // compare, bench and profile know language models only.
+  if (plan.pipeline == "llm") {
+    add_accuracy(inputs, page);
+    add_speed(inputs, page);
+    add_profile(inputs, page);
+  }
   add_evidence(inputs, page);
   return page;
 }

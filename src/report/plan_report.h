@@ -1,5 +1,6 @@
 #pragma once
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -26,6 +27,8 @@ struct ReportInputs {
   // as not used.
   std::vector<data::Json> documents;
   std::vector<Baseline> baselines;
+  // The overlays that documents of `run` name, by their path, as data: URIs.
+  std::map<std::string, std::string> drawings;
 };
 
 // The template of the contests: what it is, how to make it again, environment, accuracy, speed

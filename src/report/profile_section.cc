@@ -82,9 +82,13 @@ void add_profile(const ReportInputs& inputs, Page& page) {
 
 void add_evidence(const ReportInputs& inputs, Page& page) {
   page.blocks.push_back(Heading{2, "Evidence"});
+  // Stages of other models are held to the norm of the error and the IoU of masks.
+  bool language = inputs.file->plan().pipeline == "llm";
   Table table{.head = {"kind", "passed", "proof", "data", "largest error / RMS",
-                       "mean KL divergence", "same top", "device"},
+                       language ? "mean KL divergence" : "relative norm",
+                       language ? "same top" : "IoU of masks", "device"},
               .align = "llllrrrl"};
+  std::vector<std::string> proves;
   const Json& entries = inputs.file->evidence().entries;
   for (const Json& entry : entries.is_array() ? entries.as_array("evidence") : Json::Array{}) {
     const Json* result = entry.find("result");
@@ -93,12 +97,16 @@ void add_evidence(const ReportInputs& inputs, Page& page) {
     if (!figures) figures = result->find("against_oracle");
     Json none = Json::object();
     const Json& shown = figures ? *figures : none;
-    table.rows.push_back({"fidelity gate", result->get_bool("passed", false) ? "yes" : "no",
-                          result->get_string("proof", "?"), result->get_string("check_data", "?"),
-                          format_figure(shown.get_double("max_error_over_rms", 0)),
-                          format_figure(shown.get_double("mean_kld", 0)),
-                          percent(shown.get_double("same_top", 0)),
-                          result->get_string("device", "?")});
+    table.rows.push_back(
+        {"fidelity gate", result->get_bool("passed", false) ? "yes" : "no",
+         result->get_string("proof", "?"), result->get_string("check_data", "?"),
+         format_figure(shown.get_double("max_error_over_rms", 0)),
+         format_figure(shown.get_double(language ? "mean_kld" : "relative_norm", 0)),
+         language ? percent(shown.get_double("same_top", 0))
+                  : format_figure(shown.get_double("mask_iou", 0)),
+         result->get_string("device", "?")});
+    std::string what = result->get_string("proves", "");
+    if (!what.empty()) proves.push_back(result->get_string("device", "?") + ": " + what + ".");
   }
   if (table.rows.empty()) {
     page.blocks.push_back(Paragraph{"This plan carries no proof of its fidelity."});
@@ -109,6 +117,7 @@ void add_evidence(const ReportInputs& inputs, Page& page) {
                 "against tensors "
                 "of the original implementation."});
   page.blocks.push_back(std::move(table));
+  for (std::string& what : proves) page.blocks.push_back(Paragraph{std::move(what)});
 }
 
 }  // namespace tenon::report

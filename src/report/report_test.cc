@@ -71,7 +71,8 @@ TEST(Charts, MarkEveryValueThatIsThere) {
 // A plan that is in memory only.
 class MemoryPlan : public plan::PlanFile {
  public:
-  MemoryPlan() {
+  explicit MemoryPlan(const std::string& pipeline = "llm") {
+    plan_.pipeline = pipeline;
     plan_.name = "<script>alert(1)</script>";
     plan_.architecture = "llama";
     plan_.precision.set("dtype", "bf16");
@@ -128,6 +129,33 @@ data::Json profile_document() {
     "run_seconds": 0.0021, "by_kind": [{"name": "linear", "steps": 5, "seconds": 0.002, "bytes":
     1e6, "flops": 2e6, "least_seconds": 0.001}], "by_layer": [{"name": "model.layers.0", "steps": 5,
     "seconds": 0.002, "bytes": 1e6, "flops": 2e6, "least_seconds": 0.001}]}]})");
+}
+
+data::Json picture_document() {
+  return data::parse_json(R"({"verb": "run", "device": "cpu", "overlay": "out/a b.png", "image":
+    {"path": "in/<dog>.jpg", "width": 40, "height": 30}, "speed": {"decode_seconds": 0.001,
+    "encode_seconds": 0.25, "mask_seconds": 0.004}, "masks": [{"bbox": [1, 2, 30, 20], "area": 345,
+    "predicted_iou": 0.9876}, {"bbox": [0, 0, 1, 1], "area": 2, "predicted_iou": 0.5,
+    "stability_score": 0.75}]})");
+}
+
+TEST(Report, PicturesAreInThePageAndBesideTheMarkdown) {
+  MemoryPlan file("sam");
+  ReportInputs inputs;
+  inputs.file = &file;
+  inputs.documents = {picture_document()};
+  inputs.drawings["out/a b.png"] = "data:image/png;base64,AAAA";
+  Page page = plan_report(inputs);
+  std::string html = to_html(page), markdown = to_markdown(page);
+  EXPECT_NE(html.find("src=\"data:image/png;base64,AAAA\""), html.npos);
+  EXPECT_EQ(html.find("<dog>"), html.npos);
+  EXPECT_NE(markdown.find("](a%20b.png)"), markdown.npos);
+  EXPECT_NE(markdown.find("| 1 | 1 | 2 | 30 | 20 | 345 | 0.988 |  |"), markdown.npos) << markdown;
+  EXPECT_NE(markdown.find("decode 1 ms, encode 250 ms, mask 4 ms"), markdown.npos) << markdown;
+  // What only language models have is not said to be missing.
+  EXPECT_EQ(html.find("Speed"), html.npos);
+  inputs.drawings.clear();
+  EXPECT_EQ(to_html(plan_report(inputs)).find("<img"), std::string::npos);
 }
 
 Page full_page(const MemoryPlan& file) {

@@ -8,6 +8,8 @@ namespace tenon::report {
 void add_model(const ReportInputs& inputs, Page& page);
 void add_environment(const ReportInputs& inputs, Page& page);
 void add_accuracy(const ReportInputs& inputs, Page& page);
+// What `tenon run --json` said about pictures; nothing where there is none.
+void add_pictures(const ReportInputs& inputs, Page& page);
 void add_speed(const ReportInputs& inputs, Page& page);
 void add_profile(const ReportInputs& inputs, Page& page);
 void add_evidence(const ReportInputs& inputs, Page& page);

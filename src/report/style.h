@@ -22,7 +22,7 @@ table{border-collapse:collapse;font-size:.88rem;font-variant-numeric:tabular-num
 th{font-weight:600;text-align:left;color:var(--soft)}
 th,td{padding:.28rem .8rem .28rem 0;border-bottom:1px solid var(--rule);vertical-align:top;overflow-wrap:break-word}
 .r{text-align:right}
-figure{margin:1.2rem 0}svg{width:100%;height:auto;display:block}
+figure{margin:1.2rem 0}img{max-width:100%;min-width:min(100%,24rem);image-rendering:pixelated}figcaption{color:var(--soft);font-size:.88rem}svg{width:100%;height:auto;display:block}
 svg text{fill:var(--ink);font-size:12px}svg .title{font-size:14px;font-weight:600}svg .label{fill:var(--soft)}
 .grid{stroke:var(--rule)}.axis{stroke:var(--soft)}
 polyline{fill:none;stroke-width:2}

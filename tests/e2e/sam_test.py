@@ -63,6 +63,10 @@ class Sam(TenonCase):
         self.assertGreater(mask["area"], 0)
         self.assertEqual(mask["segmentation"]["size"], [50, 75])
         self.assertTrue(self.exists("mask.png") and self.exists("drawn.png"))
+        printed = self.tenon("run", self.plan, *picture(), "--point", "20,18", "--sketch").stdout.splitlines()
+        self.assertEqual({len(line) for line in printed[1:]}, {64})
+        share = "".join(printed[1:]).count("#") / sum(map(len, printed[1:]))
+        self.assertAlmostEqual(share, mask["area"] / (50 * 75), delta=0.1)
         with open(self.path("masks.json"), encoding="utf-8") as file:
             (record,) = json.load(file)
         self.assertEqual(record["segmentation"], mask["segmentation"])
