@@ -64,6 +64,7 @@ def interior(masks, reach=2):
 
 
 def sample_places(weights, count, generator):
-    """Random pixels [n, count, 2] as (x, y) of weights [n, SIDE, SIDE], which are not all zero."""
-    index = torch.multinomial(weights.flatten(1), count, replacement=True, generator=generator)
+    """Random pixels [n, count, 2] as (x, y), each where weights [n, SIDE, SIDE] are 1, or where all are small anywhere."""
+    chances = torch.rand(len(weights), count, SIDE * SIDE, generator=generator, device=weights.device)
+    index = (weights.flatten(1)[:, None] * chances).argmax(2)
     return torch.stack([index % SIDE, index // SIDE], -1).float()

@@ -25,18 +25,21 @@ LOW = 4 * CONFIG["image"] // CONFIG["patch"]  # pixels on a side of the decoder'
 
 
 def normalised(pictures, sizes):
-    mean, deviation = (torch.tensor(c, device=pictures.device)[:, None, None] for c in (MEAN, DEVIATION))
     steps = torch.arange(SIDE, device=pictures.device)
     present = (steps[:, None] < sizes[:, 0, None, None]) & (steps < sizes[:, 1, None, None])
-    return (pictures - mean) / deviation * present[:, None]
+    # Channel by channel: a tensor of the constants would be copied to the GPU, which a recorded step may not do.
+    channels = [(pictures[:, i] - MEAN[i]) / DEVIATION[i] * present for i in range(3)]
+    return torch.stack(channels, 1)
 
 
 def choose_objects(visible, most, generator):
-    """Scene and shape of up to `most` shapes a scene that show enough of themselves."""
+    """Masks [batch * most, SIDE, SIDE] of `most` random shapes a scene, and which of them show enough of themselves to
+    count: as many of either as there are places, so that a step can be recorded."""
     large = visible.flatten(2).sum(2) >= LEAST_AREA
     order = torch.rand(large.shape, generator=generator, device=large.device).masked_fill(~large, 2)
-    scene, rank = (order < 2).logical_and(order.argsort(1).argsort(1) < most).nonzero(as_tuple=True)
-    return scene, rank
+    chosen = order.argsort(1)[:, :most]
+    places = chosen[..., None, None].expand(-1, -1, SIDE, SIDE)
+    return visible.gather(1, places).flatten(0, 1), (order.gather(1, chosen) < 2).flatten()
 
 
 def boxes_of(masks, generator):
@@ -61,7 +64,8 @@ def make_prompts(masks, kind, generator):
         return torch.cat([click, padding], 1), torch.cat([ones, -ones], 1)
     if kind == "box":
         return boxes_of(masks, generator), torch.cat([2 * ones, 3 * ones], 1)
-    near = F.max_pool2d(masks[:, None].float(), 41, 1, 20)[:, 0] - masks.float() + 1e-6
+    wide = F.max_pool2d(masks[:, None].float(), (1, 41), 1, (0, 20))
+    near = F.max_pool2d(wide, (41, 1), 1, (20, 0))[:, 0] - masks.float() + 1e-6
     beside = sample_places(near, 1, generator)
     return torch.cat([click, sample_places(inner, 1, generator), beside, padding], 1), \
         torch.cat([ones, ones, 0 * ones, -ones], 1)
@@ -93,61 +97,103 @@ def coarse_logits(target, generator):
     return 16 * (blurred - 0.5) + 2 * F.avg_pool2d(F.pad(noise[:, None], (2,) * 4), 5, 1)
 
 
-def step_loss(model, scenes, generator, objects):
+# Kinds of prompt, the share of each, and whether a rough earlier mask comes with it.
+KINDS = (("click", 0.55, False), ("points", 0.20, False), ("box", 0.15, False), ("click", 0.10, True))
+
+
+def divide(count, seed):
+    """Places 0 to count - 1 divided among KINDS; as every step's scenes are new, the division may stay."""
+    order, begin, parts = torch.randperm(count, generator=torch.Generator().manual_seed(seed)), 0, []
+    for i, (_, share, _) in enumerate(KINDS):
+        end = count if i + 1 == len(KINDS) else begin + round(share * count)
+        parts.append(order[begin:end])
+        begin = end
+    return parts
+
+
+def step_loss(model, scenes, generator, objects, parts):
     pictures, visible, sizes = scenes
     embedding = model.image_encoder(normalised(pictures, sizes))
-    scene, shape = choose_objects(visible, objects, generator)
-    masks = visible[scene, shape]
+    masks, counts = choose_objects(visible, objects, generator)
     target = low_resolution(masks)
     total = 0
-    kinds = torch.rand(len(masks), generator=generator, device=masks.device)
-    for kind, low, high, prompted in (("click", 0.0, 0.55, False), ("points", 0.55, 0.75, False), ("box", 0.75, 0.9, False),
-                                      ("click", 0.9, 1.0, True)):
-        chosen = ((kinds >= low) & (kinds < high)).nonzero()[:, 0]
-        if len(chosen) == 0:
-            continue
+    for (kind, _, prompted), chosen in zip(KINDS, parts):
         wanted = target[chosen]
         places, labels = make_prompts(masks[chosen], kind, generator)
         earlier = coarse_logits(wanted, generator) if prompted else None
-        logits, predicted = model.decode(embedding[scene[chosen]], places, labels, earlier)
+        logits, predicted = model.decode(embedding[chosen // objects], places, labels, earlier)
         logits, predicted = logits.float(), predicted.float()
         losses = mask_losses(logits, wanted)
         # The best of several learns, and the others a little; the single mask always.
         several = losses[:, 1:]
         loss = several.min(1)[0] + 0.1 * several.mean(1) + losses[:, 0]
         loss = loss + F.mse_loss(predicted, true_iou(logits, wanted).detach(), reduction="none").mean(1) * 4
-        total = total + loss.sum()
-    return total / max(len(masks), 1)
+        total = total + (loss * counts[chosen]).sum()
+    return total / counts.sum().clamp(min=1)
+
+
+class Step:
+    """One step of training. On a GPU it is recorded once as a CUDA graph and replayed: some 3000 small kernels, whose
+    launches take longer than they do."""
+
+    def __init__(self, options, model, optimiser, device, generator):
+        parts = [part.to(device) for part in divide(options.batch * options.objects, options.seed)]
+
+        def work():
+            with torch.no_grad():
+                scenes = make_scenes(options.batch, generator, device)
+            with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+                loss = step_loss(model, scenes, generator, options.objects, parts)
+            optimiser.zero_grad(set_to_none=True)
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimiser.step()
+            return loss.detach()
+
+        self.run = work
+        if device.type != "cuda":
+            return
+        side = torch.cuda.Stream()
+        side.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(side):
+            for _ in range(3):
+                work()
+        torch.cuda.current_stream().wait_stream(side)
+        graph = torch.cuda.CUDAGraph()
+        graph.register_generator_state(generator)
+        with torch.cuda.graph(graph):
+            loss = work()
+
+        def replay():
+            graph.replay()
+            return loss
+
+        self.run = replay
 
 
 def train(options, model, device):
     generator = torch.Generator(device).manual_seed(options.seed)
     matrices = [p for p in model.parameters() if p.ndim > 1]
     others = [p for p in model.parameters() if p.ndim <= 1]
+    rate = torch.zeros((), device=device)
     optimiser = torch.optim.AdamW([{"params": matrices, "weight_decay": 0.05}, {"params": others, "weight_decay": 0}],
-                                  lr=options.rate, betas=(0.9, 0.98))
+                                  lr=rate, betas=(0.9, 0.98), **({"capturable": True} if device.type == "cuda" else {}))
+    step = Step(options, model, optimiser, device, generator)
     begun = shown = time.monotonic()
-    step, mean = 0, None
+    count = 0
     while True:
         share = (time.monotonic() - begun) / options.seconds
-        if share >= 1 or (options.steps and step >= options.steps):
+        if share >= 1 or (options.steps and count >= options.steps):
             break
-        rate = options.rate * min(1, (step + 1) / 200) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * share)))
-        for group in optimiser.param_groups:
-            group["lr"] = rate
-        with torch.no_grad():
-            scenes = make_scenes(options.batch, generator, device)
-        with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
-            loss = step_loss(model, scenes, generator, options.objects)
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimiser.step()
-        step += 1
+        rate.fill_(options.rate * min(1, (count + 1) / 200) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * share))))
+        loss = step.run()
+        count += 1
         if time.monotonic() - shown > 10:
-            shown, mean = time.monotonic(), loss.item()
-            print(f"{shown - begun:6.0f} s, step {step}, loss {mean:.4f}", flush=True)
-    return step
+            shown = time.monotonic()
+            print(f"{shown - begun:6.0f} s, step {count}, loss {loss.item():.4f}", flush=True)
+        elif count % 20 == 0 and device.type == "cuda":
+            torch.cuda.synchronize()  # the time is that of steps done, not of steps asked for
+    return count
 
 
 @torch.no_grad()

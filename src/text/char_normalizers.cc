@@ -34,7 +34,7 @@ void rewrite(NormalText& text, Respell respell) {
   std::string out;
   out.reserve(text.text.size());
   for (size_t at = 0; at < text.text.size();) respell(next_char(text.text, at), out);
-  check_growth(out.size());
+  check_growth(out.size(), growth_limit(text.text.size()));
   text.text = std::move(out);
 }
 
@@ -131,6 +131,7 @@ class PrecompiledNormalizer : public Normalizer {
     for (size_t begin = 0; begin < all.size();) {
       size_t end = grapheme_end(all, begin);
       append_grapheme(all.substr(begin, end - begin), out);
+      check_growth(out.size(), growth_limit(all.size()));
       begin = end;
     }
     text.text = std::move(out);
@@ -160,14 +161,17 @@ class PrecompiledNormalizer : public Normalizer {
     constexpr size_t kLongest = 5;  // bytes; longer ones are not asked for
     if (grapheme.size() <= kLongest) {
       Charsmap::Match match = charsmap_.shortest(grapheme);
-      if (match.length > 0) return append_checked(out, match.replacement);
+      if (match.length > 0) {
+        out += match.replacement;
+        return;
+      }
     }
     for (size_t at = 0; at < grapheme.size();) {
       size_t begin = at;
       next_char(grapheme, at);
       std::string_view part = grapheme.substr(begin, at - begin);
       Charsmap::Match match = charsmap_.shortest(part);
-      append_checked(out, match.length > 0 ? match.replacement : part);
+      out += match.length > 0 ? match.replacement : part;
     }
   }
 

@@ -79,7 +79,8 @@ struct ReplaceStage : ChainedStage {
                const std::string& with)
       : ChainedStage(std::move(following)), pattern(what), content(with) {}
   void push(std::string_view text, bool starts_token) override {
-    next->push(pattern.replaced(text, content), starts_token);
+    constexpr size_t kMostAdded = 16 << 10;  // a token; what stages add does not multiply
+    next->push(pattern.replaced(text, content, text.size() + kMostAdded), starts_token);
   }
   const Pattern& pattern;
   const std::string& content;

@@ -31,6 +31,13 @@ constexpr std::string_view kLlama = R"({"type":"Sequence","decoders":[
     {"type":"Replace","pattern":{"String":"▁"},"content":" "},{"type":"ByteFallback"},{"type":"Fuse"},
     {"type":"Strip","content":" ","start":1,"stop":0}]})";
 
+TEST(Decoders, ReplacementsThatMultiplyATokenAreRefused) {
+  std::string replace =
+      R"({"type":"Replace","pattern":{"String":"a"},"content":")" + std::string(500, 'a') + "\"}";
+  std::string json = R"({"type":"Sequence","decoders":[)" + replace + "," + replace + "]}";
+  EXPECT_THROW(decoded(json, {"a"}), Error);
+}
+
 TEST(Decoders, NoneJoinsBySpaces) {
   EXPECT_EQ(decoded("null", {"a", "b", "", "c"}), "a b  c");
 }

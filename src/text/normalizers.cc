@@ -4,6 +4,7 @@
 
 #include "text/char_normalizers.h"
 #include "text/pattern.h"
+#include "text/pieces.h"
 #include "text/sentencepiece_normalizer.h"
 #include "text/unicode.h"
 
@@ -22,7 +23,11 @@ class SequenceNormalizer : public Normalizer {
     }
   }
   void apply(NormalText& text) const override {
-    for (const auto& part : parts_) part->apply(text);
+    size_t most = growth_limit(text.text.size());
+    for (const auto& part : parts_) {
+      part->apply(text);
+      check_growth(text.text.size(), most);
+    }
   }
 
  private:
@@ -34,8 +39,8 @@ class PrependNormalizer : public Normalizer {
   explicit PrependNormalizer(std::string prefix) : prefix_(std::move(prefix)) {}
   void apply(NormalText& text) const override {
     if (text.text.empty()) return;
-    std::string out = prefix_;
-    append_checked(out, text.text);
+    check_growth(prefix_.size() + text.text.size(), growth_limit(text.text.size()));
+    std::string out = prefix_ + text.text;
     text.text = std::move(out);
   }
 
@@ -53,7 +58,7 @@ class ReplaceNormalizer : public Normalizer {
       pattern_.find(text.text, spans);
       if (!spans.empty() && spans[0].match) text.keeps_start = false;
     }
-    text.text = pattern_.replaced(text.text, content_);
+    text.text = pattern_.replaced(text.text, content_, growth_limit(text.text.size()));
   }
 
  private:

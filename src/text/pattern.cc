@@ -59,12 +59,12 @@ void Pattern::find_literal(std::string_view text, std::vector<Span>& spans) cons
   }
 }
 
-std::string Pattern::replaced(std::string_view text, std::string_view content) const {
+std::string Pattern::replaced(std::string_view text, std::string_view content, size_t most) const {
   std::vector<Span> spans;
   find(text, spans);
   size_t size = 0;
   for (const Span& span : spans) size += span.match ? content.size() : span.end - span.begin;
-  check_growth(size);
+  check_growth(size, most);
   std::string out;
   out.reserve(size);
   for (const Span& span : spans) {

@@ -22,8 +22,10 @@ class Pattern {
 
   // Appends spans that cover all of `text`, which must be valid UTF-8.
   void find(std::string_view text, std::vector<Span>& spans) const;
-  // The whole text with every match replaced.
-  std::string replaced(std::string_view text, std::string_view content) const;
+  // The whole text with every match replaced. Throws ErrorCode::BadInput where that takes more than
+  // `most` bytes.
+  std::string replaced(std::string_view text, std::string_view content,
+                       size_t most = size_t{1} << 30) const;
   // Whether a match can never cross from one character to the next.
   bool is_single_char() const;
 

@@ -72,11 +72,13 @@ void apply_behavior(SplitBehavior behavior, std::vector<Span>& spans) {
   std::erase_if(spans, [](const Span& span) { return span.begin == span.end; });
 }
 
-void check_growth(size_t bytes) {
-  constexpr size_t kMostBytes = size_t{1} << 30;
-  if (bytes <= kMostBytes) return;
-  throw Error(ErrorCode::BadInput, "text grows too long while it is normalised")
-      .accepted("at most 1 GiB");
+void check_growth(size_t bytes, size_t most) {
+  most = std::min(most, size_t{1} << 30);
+  if (bytes <= most) return;
+  throw Error(ErrorCode::BadInput, "the tokenizer's stages make a text too long")
+      .got(std::to_string(bytes) + " bytes")
+      .accepted("at most " + std::to_string(most))
+      .fix("take the tokenizer.json the model was published with");
 }
 
 void append_checked(std::string& out, std::string_view more) {

@@ -35,8 +35,13 @@ struct Pieces {
   }
 };
 
-// A hostile tokenizer file may blow a text up: throws ErrorCode::BadInput above 1 GiB.
-void check_growth(size_t bytes);
+// A hostile tokenizer file may blow a text up. What one of its stages may make of so many bytes:
+// the most Unicode does to a text is 11 times (U+FDFA in NFKD), and twice that in byte-level form.
+constexpr size_t growth_limit(size_t bytes) {
+  return (size_t{16} << 10) + 32 * bytes;
+}
+// Throws ErrorCode::BadInput above `most`, and always above 1 GiB.
+void check_growth(size_t bytes, size_t most = size_t{1} << 30);
 void append_checked(std::string& out, std::string_view more);
 
 }  // namespace tenon::text

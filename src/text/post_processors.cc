@@ -1,5 +1,7 @@
 #include "text/post_processors.h"
 
+#include "text/pieces.h"
+
 namespace tenon::text {
 namespace {
 
@@ -20,7 +22,11 @@ class SequencePostProcessor : public PostProcessor {
     }
   }
   void apply(std::vector<int32_t>& ids) const override {
-    for (const auto& part : parts_) part->apply(ids);
+    size_t most = growth_limit(ids.size());
+    for (const auto& part : parts_) {
+      part->apply(ids);
+      check_growth(ids.size(), most);
+    }
   }
 
  private:
@@ -39,8 +45,11 @@ class TemplatePostProcessor : public PostProcessor {
       : parts_{{false, {before}}, {true, {}}, {false, {after}}} {}
 
   void apply(std::vector<int32_t>& ids) const override {
+    size_t count = 0;
+    for (const Part& part : parts_) count += part.is_text ? ids.size() : part.ids.size();
+    check_growth(count, growth_limit(ids.size()));
     std::vector<int32_t> out;
-    out.reserve(ids.size() + parts_.size());
+    out.reserve(count);
     for (const Part& part : parts_) {
       const std::vector<int32_t>& from = part.is_text ? ids : part.ids;
       out.insert(out.end(), from.begin(), from.end());

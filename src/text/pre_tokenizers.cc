@@ -42,7 +42,12 @@ class SequencePreTokenizer : public PreTokenizer {
     }
   }
   void apply(Pieces& pieces) const override {
-    for (const auto& part : parts_) part->apply(pieces);
+    // A prefix space a piece at most, each of one byte at least.
+    size_t most = growth_limit(pieces.text.size());
+    for (const auto& part : parts_) {
+      part->apply(pieces);
+      check_growth(pieces.text.size(), most);
+    }
   }
 
  private:

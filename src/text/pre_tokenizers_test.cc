@@ -138,6 +138,21 @@ TEST(Normalizers, DoWhatTheirNamesSay) {
   EXPECT_THAT(refusal([] { normal(R"({"type":"Strange"})", ""); }), HasSubstr("got Strange"));
 }
 
+// Found by fuzzing: three stages of a hostile file made megabytes of one letter, and minutes of
+// work.
+TEST(Normalizers, StagesThatMultiplyATextAreRefused) {
+  std::string replace =
+      R"({"type":"Replace","pattern":{"String":"a"},"content":")" + std::string(500, 'a') + "\"}";
+  std::string twice = R"({"type":"Sequence","normalizers":[)" + replace + "," + replace + "]}";
+  EXPECT_EQ(normal(replace, "a").size(), 500u);
+  EXPECT_THAT(refusal([&] { normal(twice, "a"); }), HasSubstr("too long"));
+  // What Unicode itself may do is taken: 33 bytes in place of three.
+  std::string text;
+  for (int i = 0; i < 2000; ++i) text += "\uFDFA";
+  std::string bytes = R"({"type":"Sequence","normalizers":[{"type":"NFKD"},{"type":"ByteLevel"}]})";
+  EXPECT_GT(normal(bytes, text).size(), 18 * text.size());
+}
+
 TEST(Normalizers, LongOrDeepSequencesAreRefused) {
   std::string list;
   for (int i = 0; i < 65; ++i) list += R"({"type":"NFC"},)";
@@ -160,6 +175,15 @@ TEST(PostProcessors, Template) {
   EXPECT_THAT(processed(R"({"type":"Sequence","processors":[{"type":"ByteLevel"},
       {"type":"BertProcessing","sep":["[SEP]",2],"cls":["[CLS]",1]}]})"),
               ElementsAre(1, 7, 8, 2));
+}
+
+TEST(PostProcessors, ThatMultiplyTheTokensAreRefused) {
+  std::string text = R"({"Sequence":{"id":"A"}})", parts = text;
+  for (int i = 1; i < 100; ++i) parts += "," + text;
+  std::string many = R"({"type":"TemplateProcessing","single":[)" + parts + "]}";
+  EXPECT_EQ(processed(many).size(), 200u);
+  std::string twice = R"({"type":"Sequence","processors":[)" + many + "," + many + "]}";
+  EXPECT_THAT(refusal([&] { processed(twice); }), HasSubstr("too long"));
 }
 
 TEST(PostProcessors, AreRefusedWithTheirPlace) {

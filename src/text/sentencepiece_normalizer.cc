@@ -47,7 +47,7 @@ class SentencePieceNormalizer : public Normalizer {
       while (out.ends_with(space_)) out.resize(out.size() - space_.size());
     }
     if (dummy && as_suffix_) out += space_;
-    check_growth(out.size());
+    check_growth(out.size(), growth_limit(text.text.size()));
     text.text = std::move(out);
   }
 
@@ -86,6 +86,7 @@ class SentencePieceNormalizer : public Normalizer {
 
   void append_normal(std::string_view rest, std::string& out) const {
     bool after_space = remove_extra_;
+    size_t most = growth_limit(rest.size());
     while (!rest.empty()) {
       Prefix prefix = prefix_of(rest);
       std::string_view part = prefix.text;
@@ -96,6 +97,7 @@ class SentencePieceNormalizer : public Normalizer {
       } else if (!remove_extra_) {
         after_space = false;
       }
+      check_growth(out.size(), most);
       rest.remove_prefix(prefix.length);
     }
   }
@@ -108,7 +110,6 @@ class SentencePieceNormalizer : public Normalizer {
         out += c;
       }
     }
-    check_growth(out.size());
   }
 
   bool add_dummy_prefix_, prefix_once_, remove_extra_;
