@@ -31,18 +31,18 @@ export function drawMasks(canvas, masks, alpha) {
   context.putImageData(image, 0, 0);
 }
 
-/** Points (a filled ring on the object, a cross beside it) and boxes, in pixels of the picture. */
+/** Points (a ring on the object, a cross beside it) and a box, in pixels of the picture; `scale` to those of the canvas. */
 export function drawMarks(canvas, scale, points, box) {
   const context = canvas.getContext("2d");
   context.clearRect(0, 0, canvas.width, canvas.height);
-  const size = Math.max(5, canvas.width / 110);
+  const size = 6 * devicePixelRatio;
   const stroke = (colour, width) => {
     context.strokeStyle = colour;
     context.lineWidth = width;
     context.stroke();
   };
   for (const [x, y, label] of points) {
-    const u = x * scale, v = y * scale;
+    const u = (x + 0.5) * scale, v = (y + 0.5) * scale;
     context.beginPath();
     if (label) {
       context.arc(u, v, size, 0, 7);
@@ -59,7 +59,7 @@ export function drawMarks(canvas, scale, points, box) {
   }
   if (!box) return;
   context.beginPath();
-  context.rect(box[0] * scale, box[1] * scale, (box[2] - box[0]) * scale, (box[3] - box[1]) * scale);
+  context.rect(box[0] * scale, box[1] * scale, (box[2] - box[0] + 1) * scale, (box[3] - box[1] + 1) * scale);
   stroke("#000000", 4);
   stroke("#ffffff", 2);
 }

@@ -7,7 +7,7 @@ const MOST_SIDE = 2048;
 // A press that moves further, in pixels of the screen, is a box.
 const DRAG = 5;
 
-let picture = null;      // {id, width, height, file, scale}: scale is canvas to picture
+let picture = null;      // {id, width, height, file}
 let points = [];         // [x, y, label]
 let box = null;          // [x0, y0, x1, y1]
 let found = [];          // masks that are shown
@@ -62,7 +62,7 @@ function show(masks, {preview = false, all = false} = {}) {
   foundAll = all && masks.length > 0;
   found = preview ? [] : masks;
   drawMasks(at("masks"), masks, preview ? 70 : 128);
-  drawMarks(at("marks"), picture.scale, points, box);
+  mark(box);
   const one = masks.length === 1 ? masks[0] : null;
   at("count").textContent = masks.length || "–";
   at("iou").textContent = one ? one.predicted_iou.toFixed(3) : "–";
@@ -70,6 +70,14 @@ function show(masks, {preview = false, all = false} = {}) {
   at("undo").disabled = points.length === 0 && !box;
   at("clear").disabled = found.length === 0 && !isPrompted();
   at("png").disabled = at("rle").disabled = found.length === 0;
+}
+
+/** Prompts, at the resolution of the screen. */
+function mark(shownBox) {
+  const canvas = at("marks"), frame = canvas.getBoundingClientRect();
+  canvas.width = Math.max(1, Math.round(frame.width * devicePixelRatio));
+  canvas.height = Math.max(1, Math.round(frame.height * devicePixelRatio));
+  drawMarks(canvas, canvas.width / picture.width, points, shownBox);
 }
 
 function clear() {
@@ -97,14 +105,15 @@ async function open(file) {
   if (!bitmap) throw new api.ApiError("The server reads this picture, but this browser cannot show it.");
   if (picture) api.drop(picture.id).catch(() => {});
   const shrink = Math.min(1, MOST_SIDE / Math.max(answer.width, answer.height));
-  picture = {id: answer.id, width: answer.width, height: answer.height, file, scale: shrink};
-  for (const id of ["picture", "masks", "marks"]) {
+  picture = {id: answer.id, width: answer.width, height: answer.height, file};
+  for (const id of ["picture", "masks"]) {
     at(id).width = Math.max(1, Math.round(answer.width * shrink));
     at(id).height = Math.max(1, Math.round(answer.height * shrink));
   }
   at("picture").getContext("2d").drawImage(bitmap, 0, 0, at("picture").width, at("picture").height);
-  // Small pictures are shown larger, in whole pixels.
-  at("picture").style.width = `${Math.max(1, Math.floor(640 / answer.width)) * at("picture").width}px`;
+  // Small pictures are shown larger, in whole pixels; tall ones as high as the window has room.
+  const larger = Math.max(1, Math.floor(640 / answer.width)) * at("picture").width;
+  at("picture").style.width = `${Math.min(larger, 0.82 * innerHeight * answer.width / answer.height)}px`;
   at("drop").hidden = true;
   at("view").hidden = false;
   at("everything").disabled = at("other").disabled = false;
@@ -149,7 +158,7 @@ at("marks").addEventListener("pointerdown", (event) => {
 
 at("marks").addEventListener("pointermove", (event) => {
   if (pressed) {
-    if (isDrag(event)) drawMarks(at("marks"), picture.scale, points, boxTo(event));
+    if (isDrag(event)) mark(boxTo(event));
     return;
   }
   if (isPrompted() || foundAll) return;
@@ -171,7 +180,7 @@ at("marks").addEventListener("pointerup", (event) => {
   if (isDrag(event)) box = boxTo(event);
   else points = [...points, [pressed.x, pressed.y, event.shiftKey ? 0 : 1]];
   pressed = null;
-  drawMarks(at("marks"), picture.scale, points, box);
+  mark(box);
   say("Click to add, shift-click to take away, drag a new box.");
   findPrompted();
 });
@@ -251,6 +260,7 @@ for (const kind of ["dragover", "dragleave", "drop"]) {
   });
 }
 
+addEventListener("resize", () => { if (picture) mark(box); });
 addEventListener("pagehide", () => { if (picture) api.drop(picture.id).catch(() => {}); });
 
 api.health().then((server) => {

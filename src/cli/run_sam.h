@@ -24,6 +24,7 @@ struct SamOptions {
   bool multimask = false, everything = false, sketch = false;
   std::string mask_input;  // a file of logits
   std::string output, overlay, rle, logits;
+  int64_t repeats = 1;
   sam::EverythingOptions settings;
 };
 

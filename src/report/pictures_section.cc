@@ -33,6 +33,29 @@ Table mask_table(const Json::Array& masks) {
   return table;
 }
 
+// Beside other programs' times for the same picture and prompts.
+Table time_table(const ReportInputs& inputs, const Json& document) {
+  Table table{.head = {"ms, median", "encoding", "masks", "of"}, .align = "lrrr"};
+  auto add = [&](const std::string& name, const Json& speed) {
+    auto shown = [&](const char* field) {
+      const Json* seconds = speed.find(field);
+      return seconds ? milliseconds(seconds->as_double(field)) : std::string();
+    };
+    table.rows.push_back({name, shown("encode_seconds"), shown("mask_seconds"),
+                          std::to_string(speed.get_int("repeats", 1))});
+  };
+  add("Tenon", document.at("speed", "run"));
+  std::string picture = file_name(document.at("image", "run").get_string("path", ""));
+  bool everything = !document.at("speed", "run").find("encode_seconds");
+  for (const Baseline& baseline : inputs.baselines) {
+    const Json* image = baseline.document.find("image");
+    const Json* speed = baseline.document.find("speed");
+    if (!image || !speed || file_name(image->get_string("path", "")) != picture) continue;
+    if (everything == !speed->find("encode_seconds")) add(baseline.name, *speed);
+  }
+  return table;
+}
+
 void add_run(const ReportInputs& inputs, const Json& document, Page& page) {
   const Json& image = document.at("image", "run");
   const Json::Array& masks = document.at("masks", "run").as_array("masks");
@@ -45,15 +68,10 @@ void add_run(const ReportInputs& inputs, const Json& document, Page& page) {
   if (drawing != inputs.drawings.end())
     page.blocks.push_back(Picture{caption, file_name(overlay), drawing->second});
   const Json& speed = document.at("speed", "run");
-  std::string times;
-  for (const char* name : {"decode", "encode", "mask"}) {
-    const Json* seconds = speed.find(std::string(name) + "_seconds");
-    if (!seconds) continue;
-    times += fmt::format("{}{} {} ms", times.empty() ? "" : ", ", name,
-                         milliseconds(seconds->as_double(name)));
-  }
-  page.blocks.push_back(Paragraph{
-      fmt::format("{} on {}, once: {}.", caption, document.get_string("device", "?"), times)});
+  page.blocks.push_back(
+      Paragraph{fmt::format("{} on {}: read in {} ms.", caption, document.get_string("device", "?"),
+                            milliseconds(speed.get_double("decode_seconds", 0)))});
+  page.blocks.push_back(time_table(inputs, document));
   page.blocks.push_back(mask_table(masks));
   if (masks.size() > kMostMasks)
     page.blocks.push_back(Paragraph{fmt::format("and {} more.", masks.size() - kMostMasks)});

@@ -145,13 +145,19 @@ TEST(Report, PicturesAreInThePageAndBesideTheMarkdown) {
   inputs.file = &file;
   inputs.documents = {picture_document()};
   inputs.drawings["out/a b.png"] = "data:image/png;base64,AAAA";
+  data::Json times = data::parse_json(R"({"image": {"path": "<dog>.jpg"},
+    "speed": {"encode_seconds": 0.3, "mask_seconds": 0.008, "repeats": 5}})");
+  inputs.baselines = {{"other", times}, {"elsewhere", data::Json::object()}};
   Page page = plan_report(inputs);
   std::string html = to_html(page), markdown = to_markdown(page);
   EXPECT_NE(html.find("src=\"data:image/png;base64,AAAA\""), html.npos);
   EXPECT_EQ(html.find("<dog>"), html.npos);
   EXPECT_NE(markdown.find("](a%20b.png)"), markdown.npos);
   EXPECT_NE(markdown.find("| 1 | 1 | 2 | 30 | 20 | 345 | 0.988 |  |"), markdown.npos) << markdown;
-  EXPECT_NE(markdown.find("decode 1 ms, encode 250 ms, mask 4 ms"), markdown.npos) << markdown;
+  EXPECT_NE(markdown.find("read in 1 ms"), markdown.npos) << markdown;
+  EXPECT_NE(markdown.find("| Tenon | 250 | 4 | 1 |"), markdown.npos) << markdown;
+  EXPECT_NE(markdown.find("| other | 300 | 8 | 5 |"), markdown.npos) << markdown;
+  EXPECT_EQ(markdown.find("elsewhere"), markdown.npos) << markdown;
   // What only language models have is not said to be missing.
   EXPECT_EQ(html.find("Speed"), html.npos);
   inputs.drawings.clear();

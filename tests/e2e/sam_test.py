@@ -75,6 +75,8 @@ class Sam(TenonCase):
     def test_three_masks_and_several_objects(self):
         document = self.json("run", self.plan, *picture(), "--point", "20,18", "--point", "3,3,0", "--multimask", "-o", "m.png")
         self.assertEqual(len(document["masks"]), 3)
+        again = self.json("run", self.plan, *picture(), "--point", "20,18", "--point", "3,3,0", "--multimask", "--repeats", 3)
+        self.assertEqual((again["masks"], again["speed"]["repeats"]), (document["masks"], 3))
         self.assertTrue(all(self.exists(f"m_{i}.png") for i in (1, 2, 3)))
         document = self.json("run", self.plan, *picture(), "--box", "10,5,30,30", "--box", "40,14,68,46")
         self.assertEqual([mask["object"] for mask in document["masks"]], [0, 1])
