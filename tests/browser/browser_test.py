@@ -85,7 +85,12 @@ def main():
         sys.exit(77)
     with tempfile.TemporaryDirectory(prefix="tenon-browser-") as folder:
         shots = sys.argv[5] if sys.argv[4:5] == ["--shots"] else folder
-        node(modules, "reports.mjs", *sorted(glob.glob(os.path.join(source, "docs", "reports", "*.html"))))
+        reports = glob.glob(os.path.join(source, "docs", "reports", "*.html")) + \
+            glob.glob(os.path.join(source, "examples", "*", "*.html"))
+        node(modules, "reports.mjs", *sorted(reports))
+        if not os.path.exists(os.path.join(source, "miniatures", "sam", "sam.pth")):
+            print("skip browser page: miniatures/sam has not been trained")
+            return
         check_page(os.path.abspath(binary), source, modules, folder, shots)
 
 

@@ -227,7 +227,8 @@ def browser(run):
     for name in ("package.json", "package-lock.json"):
         shutil.copy(source / name, modules)
     install = ["npm", "--prefix", str(modules), "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
-    run.phase("browser modules", lambda: outcome_of(call(install)))
+    if run.phase("browser modules", lambda: outcome_of(call(install))) != "passed":
+        return
     test = [sys.executable, "-B", str(source / "browser_test.py"), str(run.build / "bin" / "tenon"), str(ROOT), str(modules)]
     run.phase("browser", lambda: outcome_of(call(test)))
 
