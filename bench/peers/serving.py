@@ -1,13 +1,16 @@
 """One of our benchmark programs as a child process that answers one line of JSON for each line it is given."""
 
 import json
+import os
+import signal
 import subprocess
 
 
 class Server:
-    def __init__(self, command):
+    def __init__(self, command, environment=None):
         self.command = [str(word) for word in command]
-        self.process = subprocess.Popen(self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.process = subprocess.Popen(self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+                                        env=environment)
         self.greeting = self.read()
 
     def read(self):
@@ -20,6 +23,19 @@ class Server:
         self.process.stdin.write(line + "\n")
         self.process.stdin.flush()
         return self.read()
+
+    def ask_alone(self, lines):
+        """Answers of a child that is stopped before and after: threads that wait by spinning then take no core."""
+        self.resume()
+        answers = [self.ask(line) for line in lines]
+        self.stop()
+        return answers
+
+    def stop(self):
+        os.kill(self.process.pid, signal.SIGSTOP)
+
+    def resume(self):
+        os.kill(self.process.pid, signal.SIGCONT)
 
     def close(self):
         self.process.stdin.close()

@@ -104,7 +104,8 @@ class Doctor(Device):
         backend = [library for library in found["libraries"] if library["file"] == "libtenon_cuda.so"][0]
         self.assertFalse(backend["found"])
         self.assertIn("/nowhere", backend["problem"])
-        self.assertEqual([f["name"] for f in found["cpu_features"]], ["avx2", "avx512", "avx512_bf16"])
+        self.assertEqual([f["name"] for f in found["cpu_features"]], ["avx2", "avx512", "avx512_bf16",
+                                                                          "avx512_vnni", "amx"])
 
     def test_every_gpu_is_tried(self):
         found = self.doctor("gpus=2 memory=5000000")

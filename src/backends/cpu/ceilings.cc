@@ -65,6 +65,53 @@ __attribute__((target("avx512f,avx512vnni"))) float int8_loop() {
   return static_cast<float>(lanes[0]);
 }
 
+// Eight tiles of 16 rows x 64 bytes: four hold sums, and nothing is loaded in between.
+struct alignas(64) TileShapes {
+  uint8_t palette = 1, start_row = 0, reserved[14] = {};
+  uint16_t bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
+  uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
+};
+constexpr double kTilesOfRound = 4;
+constexpr int64_t kTileRounds = 50'000;
+
+__attribute__((target("amx-tile"))) void begin_tiles() {
+  TileShapes shapes;
+  asm volatile("" : : "r"(&shapes) : "memory");
+  _tile_loadconfig(&shapes);
+  _tile_zero(0);
+  _tile_zero(1);
+  _tile_zero(2);
+  _tile_zero(3);
+  _tile_zero(4);
+  _tile_zero(5);
+  _tile_zero(6);
+  _tile_zero(7);
+}
+
+__attribute__((target("amx-tile,amx-bf16"))) float bf16_tile_loop() {
+  begin_tiles();
+  for (int64_t i = 0; i < kTileRounds; ++i) {
+    _tile_dpbf16ps(0, 4, 6);
+    _tile_dpbf16ps(1, 4, 7);
+    _tile_dpbf16ps(2, 5, 6);
+    _tile_dpbf16ps(3, 5, 7);
+  }
+  _tile_release();
+  return 0;
+}
+
+__attribute__((target("amx-tile,amx-int8"))) float int8_tile_loop() {
+  begin_tiles();
+  for (int64_t i = 0; i < kTileRounds; ++i) {
+    _tile_dpbusd(0, 4, 6);
+    _tile_dpbusd(1, 4, 7);
+    _tile_dpbusd(2, 5, 6);
+    _tile_dpbusd(3, 5, 7);
+  }
+  _tile_release();
+  return 0;
+}
+
 __attribute__((target("avx2"))) int64_t read_all(const std::byte* memory, size_t bytes) {
   __m256i sums[4] = {};
   for (size_t i = 0; i + 256 <= bytes; i += 256) {
@@ -78,11 +125,21 @@ __attribute__((target("avx2"))) int64_t read_all(const std::byte* memory, size_t
   return _mm256_extract_epi64(sum, 0) + _mm256_extract_epi64(sum, 3);
 }
 
-double rate_of(float (*loop)(), double flops_per_round) {
+double rate_of(float (*loop)(), double operations) {
   ThreadPool& pool = process_thread_pool();
   double begin = seconds_now();
   pool.run([&](int) { g_sink = loop(); });
-  return flops_per_round * kSums * kRounds * pool.size() / (seconds_now() - begin);
+  return operations * pool.size() / (seconds_now() - begin);
+}
+
+// Of a loop over vectors, from the operations of one instruction.
+double vector_rate(float (*loop)(), double operations) {
+  return rate_of(loop, operations * kSums * kRounds);
+}
+
+// Of a loop over tiles: 16 x 16 sums of 16 times `elements`, which 4 bytes hold.
+double tile_rate(float (*loop)(), double elements) {
+  return rate_of(loop, 2 * 16 * 16 * 16 * elements * kTilesOfRound * kTileRounds);
 }
 
 }  // namespace
@@ -95,18 +152,20 @@ double seconds_now() {
 }
 
 double fma_flops_per_second() {
-  if (cpu_supports(Isa::Avx512).ok) return rate_of(fma_loop_512, 32);
-  return rate_of(fma_loop_256, 16);
+  if (cpu_supports(Isa::Avx512).ok) return vector_rate(fma_loop_512, 32);
+  return vector_rate(fma_loop_256, 16);
 }
 
 double bf16_flops_per_second() {
+  if (cpu_supports(Isa::Amx).ok) return tile_rate(bf16_tile_loop, 2);
   if (!cpu_supports(Isa::Avx512Bf16).ok) return 0;
-  return rate_of(bf16_loop, 64);
+  return vector_rate(bf16_loop, 64);
 }
 
 double int8_operations_per_second() {
+  if (cpu_supports(Isa::Amx).ok) return tile_rate(int8_tile_loop, 4);
   if (!cpu_supports(Isa::Avx512Vnni).ok) return 0;
-  return rate_of(int8_loop, 128);
+  return vector_rate(int8_loop, 128);
 }
 
 double dram_bytes_per_second(const std::byte* memory, size_t bytes) {

@@ -4,9 +4,11 @@
 
 // Every SIMD kernel, one line each; of one op the best first.
 #define TENON_CPU_IMPLEMENTATIONS(X) \
+  X(kLinearBf16Amx)                  \
   X(kLinearBf16Avx512)               \
   X(kLinearAvx512)                   \
   X(kLinearAvx2)                     \
+  X(kQuantisedLinearInt8Amx)         \
   X(kQuantisedLinearInt8Vnni)        \
   X(kQuantisedLinearInt8Avx2)        \
   X(kQuantisedLinearCodes4Avx512)    \

@@ -124,6 +124,7 @@ struct Int8Tile {
   int64_t offsets_pitch = 0;
   const uint8_t* codes = nullptr;  // [units, 32, 4]; pairs of units in a byte where `packed`
   bool packed = false;
+  bool signed_codes = false;  // of Int8MatrixKernels: bytes from which zeros are taken off already
   PanelScales scales;
   float* c = nullptr;
   int64_t c_pitch = 0;
@@ -148,6 +149,18 @@ struct Int8Kernels {
   // Codes of 4 bits as [units, 32, 4] bytes.
   void (*unpack)(const uint8_t* codes, int64_t units, uint8_t* to);
   void (*tile)(const Int8Tile& tile);
+};
+
+// Rows that Int8MatrixKernels multiply at once; each so many of them fetch Int8Tile::fetch_lines.
+inline constexpr int64_t kMatrixTileRows = 32;
+
+// The same by a unit for whole matrices, which wants more rows. Inputs of one call lie in one block
+// of x.
+struct Int8MatrixKernels {
+  // Codes of 4 bits less their zeros as [units, 32, 4] bytes, on a border of 64 bytes.
+  void (*unpack_signed)(const uint8_t* codes, const PanelScales& scales, int8_t* to);
+  // Codes of 8 bits in one group, or `signed_codes` in several. As many rows as there are.
+  void (*tiles)(const Int8Tile& tile);
 };
 
 // A panel of codes of 4 bits with x in f32.
@@ -204,6 +217,10 @@ namespace avx512bf16 {
 extern const GemmKernels kGemm;
 extern const GemvKernels kGemv;
 }  // namespace avx512bf16
+namespace amx {
+extern const GemmKernels kGemm;  // of pairs of bf16
+extern const Int8MatrixKernels kInt8Matrix;
+}  // namespace amx
 #endif
 
 }  // namespace tenon::cpu

@@ -83,6 +83,7 @@ constexpr ops::Implementation implementation(std::string_view name) {
 
 }  // namespace
 
+const ops::Implementation kLinearBf16Amx = implementation<kAmx, true>("linear__bf16__amx");
 const ops::Implementation kLinearBf16Avx512 =
     implementation<kAvx512Bf16, true>("linear__bf16__avx512bf16");
 const ops::Implementation kLinearAvx512 = implementation<kAvx512, false>("linear__f32__avx512");

@@ -7,7 +7,8 @@
 namespace tenon::cpu {
 namespace {
 
-// Rows of x held packed: a block of kTileUnits of them takes half of a 1 MB L2.
+// Rows of x held packed: a block of kTileUnits of them takes half of a 1 MB L2. CPUs whose tiles
+// take more have one of 2 MB, and packing the weight wants more rows there.
 constexpr int64_t kRowBlock = 256;
 // Columns of y (rows of the weight) that one thread packs and finishes at once.
 constexpr int64_t kColumnBlock = 64;
@@ -19,7 +20,7 @@ struct Plan {
 
 Plan plan_of(const LinearSizes& sizes, const GemmKernels& gemm) {
   int64_t k_block = kTileUnits * gemm.elements_per_unit;
-  return {.row_block = std::min(sizes.m, kRowBlock),
+  return {.row_block = std::min(sizes.m, std::max<int64_t>(kRowBlock, gemm.max_rows)),
           .k_block = k_block,
           .k_blocks = std::max<int64_t>(1, ceil_div(sizes.k, k_block))};
 }

@@ -88,9 +88,11 @@ LinearSizes sizes_of(const ops::OpDesc& desc, const ops::QuantisedLinear& op) {
   return sizes;
 }
 
+template <const Kernels& kernels>
 int64_t workspace_int8(const ops::OpDesc& desc) {
   auto op = ops::read_attributes<ops::QuantisedLinear>(*desc.attributes);
-  return int8_workspace(sizes_of(desc, op), panel_sizes(spec_of(desc, op), op.out, op.in));
+  return int8_workspace(sizes_of(desc, op), panel_sizes(spec_of(desc, op), op.out, op.in),
+                        kernels.int8_matrix != nullptr);
 }
 
 template <const Kernels& kernels>
@@ -118,7 +120,7 @@ void run_int8_op(const ops::RunArgs& args) {
   LinearCall call = call_of(args, prepared);
   if (call.m == 0) return;
   PanelWeight weight = panel_weight(args, prepared.spec, call.n, call.k);
-  run_int8(call, weight, *kernels.rows, *kernels.int8, Workspace(args.workspace));
+  run_int8(call, weight, kernels, Workspace(args.workspace));
 }
 
 template <const Kernels& kernels>
@@ -141,7 +143,7 @@ constexpr ops::Implementation int8_implementation(std::string_view name) {
           .op = ops::QuantisedLinear::kName,
           .supports = supports_int8<kernels>,
           .prepare = prepare,
-          .workspace_bytes = workspace_int8,
+          .workspace_bytes = workspace_int8<kernels>,
           .run = run_int8_op<kernels>};
 }
 
@@ -157,6 +159,8 @@ constexpr ops::Implementation codes4_implementation(std::string_view name) {
 
 }  // namespace
 
+const ops::Implementation kQuantisedLinearInt8Amx =
+    int8_implementation<kAmx>("quantised_linear__i8__amx");
 const ops::Implementation kQuantisedLinearInt8Vnni =
     int8_implementation<kAvx512Vnni>("quantised_linear__i8__avx512vnni");
 const ops::Implementation kQuantisedLinearInt8Avx2 =

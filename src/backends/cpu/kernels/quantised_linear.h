@@ -8,9 +8,10 @@ namespace tenon::cpu {
 
 PanelWeight panel_weight(const ops::RunArgs& args, const QuantSpec& spec, int64_t out, int64_t in);
 
-void run_int8(const LinearCall& call, const PanelWeight& weight, const RowKernels& rows,
-              const Int8Kernels& int8, Workspace workspace);
-int64_t int8_workspace(const LinearSizes& sizes, const PanelSizes& panels);
+void run_int8(const LinearCall& call, const PanelWeight& weight, const Kernels& kernels,
+              Workspace workspace);
+// `matrix`: with Int8MatrixKernels.
+int64_t int8_workspace(const LinearSizes& sizes, const PanelSizes& panels, bool matrix);
 
 // Up to this many rows of x the codes are decoded in registers, for more into tiles.
 inline constexpr int64_t kMostCodes4Rows = 16;

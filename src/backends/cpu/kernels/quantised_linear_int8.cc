@@ -10,7 +10,9 @@ namespace {
 
 // Rows of x held as codes: so many that they stay in L2 beside a panel.
 constexpr int64_t kMostRows = 256, kMostRowBytes = 768 * 1024;
-constexpr int64_t kTileRows = 24;  // a multiple of the rows of all tiles
+// CPUs with a unit for matrices have an L2 of 2 MB, and unpacking wants more rows.
+constexpr int64_t kMostMatrixRows = 512, kMostMatrixBytes = 1536 * 1024;
+constexpr int64_t kTileRows = 96;  // a multiple of the rows of all tiles
 // Columns of y that a thread finishes at once.
 constexpr int64_t kPanelBlock = 4, kPitch = kPanelBlock * kPanelRows;
 // Inputs of a panel that are met by all rows before the next, as 8-bit codes: 32 KiB, in L1. A
@@ -20,8 +22,10 @@ constexpr int64_t kMinPanelBytes = 16 * 1024;
 // Cache lines of 8-bit codes in one step of a tile, 8 units.
 constexpr int64_t kLineBytes = 64, kLinesOfStep = 8 * kPanelRows * kUnitInputs / kLineBytes;
 
-int64_t row_block(int64_t m, int64_t pitch) {
-  int64_t fitting = std::clamp<int64_t>(kMostRowBytes / pitch, kTileRows, kMostRows);
+int64_t row_block(int64_t m, int64_t pitch, bool matrix) {
+  int64_t bytes = matrix ? kMostMatrixBytes : kMostRowBytes;
+  int64_t fitting =
+      std::clamp<int64_t>(bytes / pitch, kTileRows, matrix ? kMostMatrixRows : kMostRows);
   return std::min(m, fitting / kTileRows * kTileRows);
 }
 
@@ -39,8 +43,10 @@ struct Buffers {
   uint8_t* unpacked;  // [threads, kInputsAtOnce, 32]
 };
 
-Buffers take_buffers(const LinearSizes& sizes, const PanelSizes& panels, Workspace& workspace) {
-  int64_t threads = process_thread_pool().size(), block = row_block(sizes.m, pitch_of(panels));
+Buffers take_buffers(const LinearSizes& sizes, const PanelSizes& panels, bool matrix,
+                     Workspace& workspace) {
+  int64_t threads = process_thread_pool().size();
+  int64_t block = row_block(sizes.m, pitch_of(panels), matrix);
   return {.x = workspace.take<int8_t>(block * pitch_of(panels)),
           .offsets = workspace.take<int32_t>(block * panels.groups),
           .scales = workspace.take<float>(block),
@@ -52,13 +58,14 @@ Buffers take_buffers(const LinearSizes& sizes, const PanelSizes& panels, Workspa
 // One pass over a block of rows of x.
 class RowBlock {
  public:
-  RowBlock(const LinearCall& call, const PanelWeight& weight, const RowKernels& rows,
-           const Int8Kernels& int8, const Buffers& buffers, int64_t first, int64_t count)
+  RowBlock(const LinearCall& call, const PanelWeight& weight, const Kernels& kernels,
+           const Buffers& buffers, int64_t first, int64_t count)
       : call_(call),
         weight_(weight),
         sizes_(weight.sizes),
-        rows_(rows),
-        int8_(int8),
+        rows_(*kernels.rows),
+        int8_(*kernels.int8),
+        matrix_(count > kernels.int8->max_rows ? kernels.int8_matrix : nullptr),
         buffers_(buffers),
         first_(first),
         count_(count) {}
@@ -131,9 +138,14 @@ class RowBlock {
   void run_tiles(Int8Tile& call, int64_t fetch_bytes) const {
     const Int8Tile all = call;
     int64_t most = all.scales.groups > 1 ? int8_.max_grouped_rows : int8_.max_rows;
+    if (matrix_) most = kMatrixTileRows;
     int64_t tiles = ceil_div(count_, most), steps = all.scales.groups * all.scales.units / 8;
     // Each tile fetches an equal part of what is read next.
     call.fetch_lines = ceil_div(fetch_bytes, tiles * steps * kLineBytes);
+    if (matrix_) {
+      call.rows = static_cast<int>(count_);
+      return matrix_->tiles(call);
+    }
     for (int64_t tile = 0; tile < tiles; ++tile) {
       int64_t row = count_ * tile / tiles, next = count_ * (tile + 1) / tiles;
       call.rows = static_cast<int>(next - row);
@@ -184,8 +196,13 @@ class RowBlock {
       call.fetch = call.codes + bytes;
       if (weight_.packed) {
         uint8_t* unpacked = buffers_.unpacked + thread * kInputsAtOnce * kPanelRows;
-        int8_.unpack(call.codes, inputs / kUnitInputs, unpacked);
+        if (matrix_) {
+          matrix_->unpack_signed(call.codes, call.scales, reinterpret_cast<int8_t*>(unpacked));
+        } else {
+          int8_.unpack(call.codes, inputs / kUnitInputs, unpacked);
+        }
         call.codes = unpacked;
+        call.signed_codes = matrix_ != nullptr;
         call.packed = false;
       }
       // Parts of a single group stay integers; 4 bits always have groups of their own.
@@ -204,25 +221,27 @@ class RowBlock {
   const PanelSizes& sizes_;
   const RowKernels& rows_;
   const Int8Kernels& int8_;
+  const Int8MatrixKernels* matrix_;  // for so many rows; or null
   const Buffers& buffers_;
   int64_t first_, count_;
 };
 
 }  // namespace
 
-int64_t int8_workspace(const LinearSizes& sizes, const PanelSizes& panels) {
+int64_t int8_workspace(const LinearSizes& sizes, const PanelSizes& panels, bool matrix) {
   Workspace workspace;
-  take_buffers(sizes, panels, workspace);
+  take_buffers(sizes, panels, matrix, workspace);
   return workspace.needed();
 }
 
-void run_int8(const LinearCall& call, const PanelWeight& weight, const RowKernels& rows,
-              const Int8Kernels& int8, Workspace workspace) {
+void run_int8(const LinearCall& call, const PanelWeight& weight, const Kernels& kernels,
+              Workspace workspace) {
   LinearSizes sizes = {.m = call.m, .n = call.n, .k = call.k};
-  Buffers buffers = take_buffers(sizes, weight.sizes, workspace);
-  int64_t block = row_block(call.m, pitch_of(weight.sizes));
+  bool matrix = kernels.int8_matrix != nullptr;
+  Buffers buffers = take_buffers(sizes, weight.sizes, matrix, workspace);
+  int64_t block = row_block(call.m, pitch_of(weight.sizes), matrix);
   for (int64_t first = 0; first < call.m; first += block) {
-    RowBlock(call, weight, rows, int8, buffers, first, std::min(block, call.m - first)).run();
+    RowBlock(call, weight, kernels, buffers, first, std::min(block, call.m - first)).run();
   }
 }
 

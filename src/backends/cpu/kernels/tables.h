@@ -17,6 +17,7 @@ struct Kernels {
   const GemmKernels* pair_gemm;
   const GemvKernels* pair_gemv;
   const Int8Kernels* int8 = nullptr;
+  const Int8MatrixKernels* int8_matrix = nullptr;
   const Codes4Kernels* codes4 = nullptr;
 };
 
@@ -53,6 +54,15 @@ inline constexpr Kernels kAvx512Bf16 = {.isa = Isa::Avx512Bf16,
                                         .attention = &avx512::kAttention,
                                         .pair_gemm = &avx512bf16::kGemm,
                                         .pair_gemv = &avx512bf16::kGemv};
+inline constexpr Kernels kAmx = {.isa = Isa::Amx,
+                                 .rows = &avx512::kRows,
+                                 .gemm = &avx512::kGemm,
+                                 .gemv = &avx512::kGemv,
+                                 .attention = &avx512::kAttention,
+                                 .pair_gemm = &amx::kGemm,
+                                 .pair_gemv = &avx512bf16::kGemv,
+                                 .int8 = &avx512vnni::kInt8,
+                                 .int8_matrix = &amx::kInt8Matrix};
 #endif
 
 }  // namespace tenon::cpu

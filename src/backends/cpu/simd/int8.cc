@@ -203,9 +203,10 @@ __attribute__((always_inline)) inline void add_group(const Int8Tile& tile, Walk&
   }
 }
 
-inline void put(const Int8Tile& tile, int row, int column, F value) {
+// fma is spelled out: left to the compiler, it would differ from file to file.
+inline void put(const Int8Tile& tile, int row, int column, F total, F scale) {
   float* to = tile.c + row * tile.c_pitch + column;
-  store(to, tile.accumulate ? add(load(to), value) : value);
+  store(to, tile.accumulate ? fma(total, scale, load(to)) : mul(total, scale));
 }
 
 template <int m, bool from_memory>
@@ -244,8 +245,7 @@ void tile_of_rows(const Int8Tile& tile, int part) {
       F scale = scales_at(tile.scales, column + j * kLanes);
 #pragma GCC unroll 12
       for (int i = 0; i < m; ++i)
-        put(tile, i, column + j * kLanes,
-            mul(mul(to_floats(sums[i][j]), scale), set(tile.x_scales[i])));
+        put(tile, i, column + j * kLanes, mul(to_floats(sums[i][j]), scale), set(tile.x_scales[i]));
     }
   } else {
     F totals[m][kVectors];
@@ -264,8 +264,8 @@ void tile_of_rows(const Int8Tile& tile, int part) {
 #pragma GCC unroll 12
     for (int i = 0; i < m; ++i) {
       F scale = set(tile.x_scales[i]);
-      put(tile, i, column, mul(totals[i][0], scale));
-      put(tile, i, column + kLanes, mul(totals[i][1], scale));
+      put(tile, i, column, totals[i][0], scale);
+      put(tile, i, column + kLanes, totals[i][1], scale);
     }
   }
 }
