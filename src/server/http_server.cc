@@ -387,6 +387,10 @@ void refuse_connection(tcp::socket socket) {
   socket.non_blocking(true, ignored);
   socket.write_some(asio::buffer(text), ignored);
   socket.shutdown(tcp::socket::shutdown_send, ignored);
+  // What is unread at the end becomes a reset, which could overtake the answer.
+  char waste[4096];
+  ErrorValue error;
+  for (int i = 0; i < 16 && !error; ++i) socket.read_some(asio::buffer(waste), error);
 }
 
 asio::awaitable<void> accept_connections(HttpState& state) {

@@ -195,6 +195,7 @@ TEST_F(HttpServerTest, ConnectionsAndBodiesAreBounded) {
   int second = connect();
   std::this_thread::sleep_for(std::chrono::milliseconds(50));
   EXPECT_THAT(receive(connect()), HasSubstr("too many connections"));
+  EXPECT_THAT(ask("/quick"), HasSubstr("too many connections"));
   close(second);
   close(first);
   EXPECT_TRUE(eventually([&] {

@@ -281,13 +281,13 @@ Response SamService::post_everything(const Call& call) {
   std::shared_ptr<const Picture> picture = pictures_.find(call.id);
   if (!picture) return no_such_picture();
   auto begin = std::chrono::steady_clock::now();
-  // Crops make the predictor's picture another one.
+  // Crops make the predictor's picture another one; it is set again for the next click.
   current_ = nullptr;
   auto progress = [&](int64_t, int64_t) {
     if (call.abandoned()) throw Error(ErrorCode::Interrupted, "nobody waits for the answer");
   };
-  std::vector<sam::FoundMask> found =
-      sam::find_everything(predictor_, picture->image, wanted.settings, progress);
+  std::vector<sam::FoundMask> found = sam::find_everything(
+      predictor_, picture->image, wanted.settings, progress, &picture->encoded);
   Json list = Json::array(), seconds = Json::object(), document = Json::object();
   for (const sam::FoundMask& mask : found) {
     Json record = sam::to_json(mask);

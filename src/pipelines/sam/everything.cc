@@ -48,8 +48,12 @@ std::vector<FoundMask> without_duplicates(std::vector<FoundMask> masks, double t
 class Generator {
  public:
   Generator(Predictor& predictor, const imaging::Image& image, const EverythingOptions& options,
-            const EverythingProgress& progress)
-      : predictor_(predictor), image_(image), options_(options), progress_(progress) {}
+            const EverythingProgress& progress, const EncodedImage* encoded)
+      : predictor_(predictor),
+        image_(image),
+        options_(options),
+        progress_(progress),
+        encoded_(encoded) {}
 
   std::vector<FoundMask> run() {
     Size picture{image_.width, image_.height};
@@ -83,7 +87,11 @@ class Generator {
 
   std::vector<FoundMask> masks_of(const Crop& crop) {
     const Box& box = crop.box;
-    predictor_.set_image(imaging::crop(image_, box.x0, box.y0, box.x1, box.y1));
+    if (encoded_ && box == Box{0, 0, image_.width, image_.height}) {
+      predictor_.set_encoded(*encoded_);
+    } else {
+      predictor_.set_image(imaging::crop(image_, box.x0, box.y0, box.x1, box.y1));
+    }
     int64_t side = side_of(crop);
     std::vector<Prompt> prompts;
     for (int64_t i = 0; i < side * side; ++i) {
@@ -199,6 +207,7 @@ class Generator {
   const imaging::Image& image_;
   const EverythingOptions& options_;
   const EverythingProgress& progress_;
+  const EncodedImage* encoded_;
   int64_t done_points_ = 0, all_points_ = 0;
 };
 
@@ -257,9 +266,10 @@ std::vector<Crop> crop_boxes(Size picture, int64_t layers, double overlap_ratio)
 
 std::vector<FoundMask> find_everything(Predictor& predictor, const imaging::Image& image,
                                        const EverythingOptions& options,
-                                       const EverythingProgress& progress) {
+                                       const EverythingProgress& progress,
+                                       const EncodedImage* encoded) {
   check(options);
-  return Generator(predictor, image, options, progress).run();
+  return Generator(predictor, image, options, progress, encoded).run();
 }
 
 }  // namespace tenon::sam

@@ -39,10 +39,12 @@ struct FoundMask {
 using EverythingProgress = std::function<void(int64_t done, int64_t all)>;
 
 // All masks of a picture: a grid of clicks on it and on its crops, filtered by predicted quality
-// and stability, without duplicates; best first. Sets the predictor's picture.
+// and stability, without duplicates; best first. Sets the predictor's picture. `encoded`: the
+// embedding of the whole picture where it is known; borrowed as by Predictor::set_encoded.
 std::vector<FoundMask> find_everything(Predictor& predictor, const imaging::Image& image,
                                        const EverythingOptions& options,
-                                       const EverythingProgress& progress = {});
+                                       const EverythingProgress& progress = {},
+                                       const EncodedImage* encoded = nullptr);
 
 // The crops of a picture: itself, then 4, 16, ... a layer.
 struct Crop {
