@@ -62,7 +62,8 @@ class SamMiniature : public ::testing::Test {
   // Of each click the mask of several that is predicted best.
   static std::vector<imaging::Mask> masks_of_clicks(Predictor& predictor) {
     std::vector<imaging::Mask> masks;
-    for (const data::Json& scene : scenes().as_array("$")) {
+    data::Json all = scenes();
+    for (const data::Json& scene : all.as_array("$")) {
       std::string name = scene.get_string("picture", "");
       predictor.set_image(imaging::read_image(kFolder + "heldout/" + name).image);
       std::vector<Prompt> prompts;
@@ -79,7 +80,8 @@ class SamMiniature : public ::testing::Test {
   // IoU of each click's mask with the field of that name of the held-out scenes.
   static std::vector<double> ious_with(const std::string& dtype, std::string_view field) {
     std::vector<double> ious;
-    for (const data::Json& scene : scenes().as_array("$")) {
+    data::Json all = scenes();
+    for (const data::Json& scene : all.as_array("$")) {
       const data::Json::Array& size = scene.at("size", "$").as_array("size");
       for (const data::Json& click : scene.at("clicks", "$").as_array("clicks")) {
         imaging::Mask wanted =
