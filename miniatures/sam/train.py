@@ -151,7 +151,7 @@ class Step:
             return loss.detach()
 
         self.run = work
-        if device.type != "cuda":
+        if device.type != "cuda" or options.eager:
             return
         side = torch.cuda.Stream()
         side.wait_stream(torch.cuda.current_stream())
@@ -267,6 +267,7 @@ def main():
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--scenes", type=int, default=200, help="held-out scenes, four clicks each on average")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--eager", action="store_true", help="launch every kernel by itself: four times slower")
     parser.add_argument("--resume", type=Path, help="go on from another run's DIR/sam_f32.pth")
     options = parser.parse_args()
     device = torch.device(options.device)
@@ -291,7 +292,7 @@ def main():
     model.load_state_dict({k: v.float() for k, v in half.items()})  # judged as it is stored
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.allow_tf32 = False
-    ious, kept = evaluate(model.eval(), device, options.scenes, 10, options.out / "heldout")
+    ious, kept = evaluate(model.eval(), device, options.scenes, 4, options.out / "heldout")
     (options.out / "heldout/scenes.json").write_text(json.dumps(kept) + "\n")
     report = {"steps": steps, "clicks": len(ious), "mean_iou": sum(ious) / len(ious),
               "share_above_0.5": sum(i > 0.5 for i in ious) / len(ious), "parameters": sum(p.numel() for p in model.parameters()),

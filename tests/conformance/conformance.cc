@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 
@@ -304,6 +305,7 @@ void run_suite(const Suite& suite) {
     Count& count = counts()[std::string(implementation->name)];
     count.op = suite.op;
     std::map<std::string, std::vector<std::string>> skips;
+    auto begun = std::chrono::steady_clock::now();
     for (size_t i = 0; i < suite.cases.size(); ++i) {
       if (!in_shard(i)) continue;
       const Case& test_case = suite.cases[i];
@@ -326,6 +328,12 @@ void run_suite(const Suite& suite) {
       count.worst_share = std::max(count.worst_share, result.worst_share);
     }
     print_skips(implementation->name, skips);
+    if (std::getenv("TENON_CONFORMANCE_SHARD")) {
+      // Under a sanitizer, which may be stopped: what took the time.
+      std::chrono::duration<double> taken = std::chrono::steady_clock::now() - begun;
+      std::printf("%s: %.1f s\n", std::string(implementation->name).c_str(), taken.count());
+      std::fflush(stdout);
+    }
   }
 }
 
