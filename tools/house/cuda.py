@@ -16,7 +16,9 @@ from pathlib import Path
 KERNELS = Path("src/backends/cuda")
 RESULTS = Path("bench/results")
 SUPPRESSIONS = Path("tools/house/sanitizer_suppressions.xml")
-SHARDS = 16  # of the conformance cases under the sanitizer: it uses the host more than the GPU
+# Of the conformance cases under the sanitizer, which uses the host more than the GPU; so many run at a time.
+SHARDS, AT_A_TIME = {"memcheck": 16, "racecheck": 48}, 16
+RACECHECK_MOST_ELEMENTS = 150_000  # of a case's inputs; see tests/conformance/conformance.cc
 # What racecheck leaves out, and why; memcheck runs over all. Implementations are left out, not kernels by name: where
 # racecheck passes over one of cuBLASLt's kernels, the next call fails with an illegal address.
 NOT_RACECHECKED = {
@@ -157,6 +159,7 @@ def sanitize(root, tool, command, log, limit=LIMIT_S, options=(), **variables):
     """(reports or None, exit code) of one program under one tool."""
     if tool == "racecheck":
         variables["TENON_CONFORMANCE_WITHOUT"] = " ".join(NOT_RACECHECKED)
+        variables["TENON_CONFORMANCE_MOST_ELEMENTS"] = str(RACECHECK_MOST_ELEMENTS)
     code = run([sanitizer(), "--tool", tool, "--suppressions", root / SUPPRESSIONS, *options, *command], log, limit,
                **variables)
     return reports(Path(log).read_text(encoding="utf-8", errors="replace")), code
@@ -186,7 +189,8 @@ def sanitized(root, binaries, logs, tool):
     memory, and what fails is what they ask for."""
     suites = [binaries / "test_conformance", "--gtest_filter=-OnDevice.*"]
     jobs = [(f"shard {i}", suites,
-             {"TENON_CONFORMANCE_SHARD": f"{i}/{SHARDS}", "TENON_CONFORMANCE": "cuda"}) for i in range(SHARDS)]
+             {"TENON_CONFORMANCE_SHARD": f"{i}/{SHARDS[tool]}", "TENON_CONFORMANCE": "cuda"})
+            for i in range(SHARDS[tool])]
     bad = []
 
     def judge(name, found, code):
@@ -194,7 +198,7 @@ def sanitized(root, binaries, logs, tool):
             bad.append(f"{name}: {found} reports, exit code {code}")
             tail(logs / f"{tool}_{name.replace(' ', '_')}.log", 30)
 
-    with concurrent.futures.ThreadPoolExecutor(len(jobs)) as pool:
+    with concurrent.futures.ThreadPoolExecutor(AT_A_TIME) as pool:
         done = [(name, pool.submit(sanitize, root, tool, command, logs / f"{tool}_{name.replace(' ', '_')}.log",
                                    LIMIT_S, **variables)) for name, command, variables in jobs]
         for name, future in done:
