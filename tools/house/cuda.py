@@ -18,7 +18,7 @@ RESULTS = Path("bench/results")
 SUPPRESSIONS = Path("tools/house/sanitizer_suppressions.xml")
 # Of the conformance cases under the sanitizer, which uses the host more than the GPU; so many run at a time.
 SHARDS, AT_A_TIME = {"memcheck": 16, "racecheck": 48}, 16
-RACECHECK_MOST_ELEMENTS = 150_000  # of a case's inputs; see tests/conformance/conformance.cc
+RACECHECK_MOST_ELEMENTS = 1_200_000  # of a case's inputs; see tests/conformance/conformance.cc
 # What racecheck leaves out, and why; memcheck runs over all. Implementations are left out, not kernels by name: where
 # racecheck passes over one of cuBLASLt's kernels, the next call fails with an illegal address.
 NOT_RACECHECKED = {
