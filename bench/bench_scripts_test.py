@@ -2,6 +2,7 @@
 """Tests of the benchmarks' Python that need no GPU and no PyTorch."""
 
 import json
+import struct
 import subprocess
 import sys
 import tempfile
@@ -13,6 +14,9 @@ sys.path[:0] = [str(HERE), str(HERE / "peers")]
 
 import full_size_cuda
 import make_tables
+import onnx_file
+import random_gpt2
+import random_llama
 from serving import Server
 
 CEILINGS = {"read_bytes_per_second": 4.6e12, "f16_operations_per_second": 8e14, "bf16_operations_per_second": 0,
@@ -118,6 +122,95 @@ class Serving(unittest.TestCase):
     def test_a_program_that_ends_is_an_error(self):
         with self.assertRaisesRegex(RuntimeError, "exit code 4"):
             Server([sys.executable, "-c", "raise SystemExit(4)"])
+
+    def test_a_child_works_only_when_asked_alone(self):
+        with Server([sys.executable, "-c", ECHO]) as server:
+            server.stop()
+            self.assertEqual(server.ask_alone(["1", "2"]), [{"got": "1"}, {"got": "2"}])
+            state = Path(f"/proc/{server.process.pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+            self.assertEqual(state, "T")
+            server.resume()
+
+
+TINY = {"hidden": 64, "layers": 1, "heads": 4, "kv_heads": 2, "inner": 96, "vocab": 32, "positions": 16}
+
+
+def read_gguf(data):
+    """{name: (type, extents, offset)}, where data begins; a reader of its own."""
+    at = 24
+    magic, version, tensors, values = struct.unpack_from("<4sIQQ", data)
+    assert (magic, version) == (b"GGUF", 3)
+
+    def take(form):
+        nonlocal at
+        result = struct.unpack_from("<" + form, data, at)
+        at += struct.calcsize("<" + form)
+        return result[0]
+
+    def text():
+        return "".join(chr(take("B")) for _ in range(take("Q")))
+
+    metadata, infos = {}, {}
+    for _ in range(values):
+        key, kind = text(), take("I")
+        metadata[key] = {4: lambda: take("I"), 6: lambda: take("f"), 8: text}[kind]()
+    for _ in range(tensors):
+        name = text()
+        extents = [take("Q") for _ in range(take("I"))]
+        infos[name] = (take("I"), extents, take("Q"))
+    return metadata, infos, (at + 31) // 32 * 32
+
+
+class PeerFiles(unittest.TestCase):
+    def test_gguf_has_every_tensor_in_its_place(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "q4_0.gguf"
+            random_llama.write_gguf(path, TINY, "q4_0")
+            data = path.read_bytes()
+        metadata, infos, begin = read_gguf(data)
+        self.assertEqual(metadata["llama.attention.head_count_kv"], 2)
+        self.assertEqual(len(infos), 12)
+        self.assertEqual(infos["blk.0.attn_k.weight"][:2], (2, [64, 32]))
+        self.assertEqual(infos["output.weight"][0], 30)
+        end = 0
+        for kind, extents, offset in infos.values():
+            self.assertEqual((offset % 32, offset - end < 32), (0, True))
+            elements, block = {0: (1, 4), 2: (32, 18), 30: (1, 2)}[kind]
+            end = offset + extents[0] * (extents[1] if len(extents) > 1 else 1) // elements * block
+        self.assertEqual(len(data), (begin + end + 31) // 32 * 32)
+
+    def test_checkpoint_and_onnx_share_bytes(self):
+        pairs = {"a": [2, 3], "b": [5]}
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "model.safetensors"
+            fill = {"a": b"\1", "b": b"\2"}
+            places = onnx_file.write_safetensors(path, pairs, lambda file, name, size: file.write(fill[name] * size))
+            data = path.read_bytes()
+        for name, (extents, offset, size) in places.items():
+            self.assertEqual((extents, data[offset:offset + size]), (pairs[name], fill[name] * size))
+
+    def test_protobuf(self):
+        self.assertEqual(onnx_file.varint(300), b"\xac\x02")
+        self.assertEqual(onnx_file.varint(-1), b"\xff" * 9 + b"\x01")
+        self.assertEqual(onnx_file.chunk(3, "ab"), b"\x1a\x02ab")
+        self.assertEqual(onnx_file.attribute("n", 5), b"\x0a\x01n\x18\x05\xa0\x01\x02")
+
+    def test_every_weight_of_a_graph_is_stored(self):
+        stored = set(random_gpt2.tensors_of(1))
+        text = b"".join(random_gpt2.layer_nodes(0)).decode("latin-1")
+        for name in stored - {"wte.weight", "wpe.weight", "ln_f.weight", "ln_f.bias"}:
+            self.assertIn(name, text)
+
+    def test_cpu_tables(self):
+        machine = {"cpu": "C", "flags": ["amx_int8"]}
+        side = {"prefill_tokens_per_second": 100, "decode_tokens_per_second": 10, "share_of_read_rate": 0.5}
+        pair = {"pair": "w4a8", "theirs": "q4_0.gguf", "tenon": side, "llama.cpp": side, "prefill_ratio": 1, "decode_ratio": 2}
+        text = make_tables.cpu_llama_section("T", {"machine": machine, "command": "c", "pairs": [pair]})
+        self.assertIn("C with AMX. `c`", text)
+        self.assertIn("| w4a8 / q4_0.gguf | 100 | 100 | 1.00 | 10.0 | 10.0 | 2.00 | 50 % | 50 % |", text)
+        case = {"prompt_tokens": 128, "seconds": {"tenon": 0.25, "onnxruntime": 0.5}, "ratio": 2}
+        text = make_tables.cpu_gpt2_section("T", {"machine": machine, "command": "c", "onnxruntime": "1", "cases": [case]})
+        self.assertIn("| 128 | 250.0 | 500.0 | 2.00 |", text)
 
 
 if __name__ == "__main__":

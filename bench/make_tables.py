@@ -144,6 +144,34 @@ def cpu_proof_section(report):
                          "anonymous memory of the build, MB", "within budget"], rows)
 
 
+def cpu_machine_line(report):
+    matrix = " with AMX" if any(flag.startswith("amx") for flag in report["machine"]["flags"]) else ""
+    return f"{report['machine']['cpu']}{matrix}. `{report['command']}`\n"
+
+
+def cpu_llama_section(title, report):
+    """Of bench/peers/cpu_llm.py."""
+    rows = []
+    for pair in report["pairs"]:
+        ours, theirs = pair["tenon"], pair["llama.cpp"]
+        rows.append([f"{pair['pair']} / {pair['theirs']}", f"{ours['prefill_tokens_per_second']:.0f}",
+                     f"{theirs['prefill_tokens_per_second']:.0f}", f"{pair['prefill_ratio']:.2f}",
+                     f"{ours['decode_tokens_per_second']:.1f}", f"{theirs['decode_tokens_per_second']:.1f}",
+                     f"{pair['decode_ratio']:.2f}", f"{100 * ours['share_of_read_rate']:.0f} %",
+                     f"{100 * theirs['share_of_read_rate']:.0f} %"])
+    columns = ["plan / llama.cpp's file", "prefill, tok/s", "llama.cpp", "ratio", "decode, tok/s", "llama.cpp", "ratio",
+               "of the read rate", "llama.cpp"]
+    return f"## {title}\n\n{cpu_machine_line(report)}\n" + table(columns, rows)
+
+
+def cpu_gpt2_section(title, report):
+    """Of bench/peers/cpu_gpt2.py."""
+    rows = [[case["prompt_tokens"], f"{1e3 * case['seconds']['tenon']:.1f}", f"{1e3 * case['seconds']['onnxruntime']:.1f}",
+             f"{case['ratio']:.2f}"] for case in report["cases"]]
+    return (f"## {title}\n\nonnxruntime {report['onnxruntime']}; {cpu_machine_line(report)}\n" +
+            table(["tokens", "ms", "onnxruntime, ms", "ratio"], rows))
+
+
 def document(folder):
     def read(name):
         return json.loads((folder / name).read_text(encoding="utf-8"))
@@ -155,6 +183,10 @@ def document(folder):
     parts += [proof_section(read(name)) for name in names if name.startswith("full_size_cuda")]
     parts += [cpu_proof_section(read(name)) for name in names if name == "full_size_cpu.json"]
     parts += [ops_section(f"Kernels beside PyTorch: {name[4:-5]}", read(name)) for name in names if name.startswith("ops_")]
+    parts += [cpu_llama_section(f"LLaMA of 1.1B parameters beside llama.cpp: {name[10:-5]}", read(name))
+              for name in names if name.startswith("cpu_llama_")]
+    parts += [cpu_gpt2_section(f"GPT-2 small, f32 prefill beside onnxruntime: {name[9:-5]}", read(name))
+              for name in names if name.startswith("cpu_gpt2_")]
     parts += [kernels_section(f"Kernels: {name[8:-5]}", read(name)) for name in names if name.startswith("kernels_")]
     return "\n".join(parts)
 

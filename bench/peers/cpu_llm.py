@@ -4,7 +4,7 @@
     npm install --prefix build/peers --no-save --ignore-scripts @node-llama-cpp/linux-x64@3.22.1
     python3 bench/peers/random_llama.py --out build/peers/1.1b
     python3 bench/peers/cpu_llm.py --work build/peers/1.1b --bin build/release/bin --cores 0,1 \
-        --library build/peers/node_modules/@node-llama-cpp/linux-x64/bins/linux-x64 --out bench/results/llm_cpu.json
+        --library build/peers/node_modules/@node-llama-cpp/linux-x64/bins/linux-x64 --out bench/results/cpu_llama_2_threads.json
 
 Pairs have equal bits a weight: bf16 beside BF16, 8 bits (w8a8) beside Q8_0, 4 bits in groups of 32 beside Q4_0; head and embeddings
 are bf16 in all. In each round both sides answer the same jobs, and the read rate is measured between them. Plans are

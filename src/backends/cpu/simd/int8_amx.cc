@@ -100,97 +100,118 @@ void scale_sums(const Int8Tile& tile) {
   }
 }
 
-// Sums of groups in 16 rows x 16 columns, as they come out of a tile.
-struct alignas(64) GroupSums {
-  int32_t values[kHalf][kLanes];
+// Sums or totals of 16 rows x 16 columns, as they come out of a tile.
+template <class Element>
+struct alignas(64) Quarter {
+  Element values[kHalf][kLanes];
 };
 
-// The walk through the groups of one 16 x 16 part of the result: `steps` times `step` bytes each.
+// Groups whose sums wait in L1 until they become numbers: loads that follow the stores of a tile
+// closely would hold up everything, and so two by two tiles can share what they load.
+constexpr int64_t kWaiting = 4;
+
+// What a tile of 32 x 32 works on: quarters are (rows 0 to 15, columns 0 to 15), (.., columns 16 to
+// 31), (rows 16 to 31, ..).
+struct GroupWork {
+  Quarter<int32_t> sums[kWaiting][4] = {};
+  Quarter<float> totals[4];
+};
+
+// `steps` times `step` bytes are a group.
 struct GroupWalk {
   const char *a, *b;
-  int64_t step, steps, b_step;
+  int64_t step, steps;
 };
 
-__attribute__((always_inline)) inline void multiply_even(GroupWalk& at, GroupSums& sums) {
-  _tile_zero(0);
-  for (int64_t i = 0; i < at.steps; ++i, at.a += at.step, at.b += at.b_step) {
-    _tile_loadd(4, at.a, kInt8Pitch);
+template <bool two>
+inline void multiply_group(GroupWalk& at, Quarter<int32_t> (&sums)[4]) {
+  clear_sums<two>();
+  for (int64_t i = 0; i < at.steps; ++i, at.a += at.step, at.b += at.step * kPanel) {
     _tile_loadd(6, at.b, kUnitBytes);
+    _tile_loadd(4, at.a, kInt8Pitch);
+    _tile_loadd(7, at.b + kTileBytes, kUnitBytes);
     _tile_dpbssd(0, 4, 6);
+    _tile_dpbssd(1, 4, 7);
+    if constexpr (two) {
+      _tile_loadd(5, at.a + kHalf * kInt8Pitch, kInt8Pitch);
+      _tile_dpbssd(2, 5, 6);
+      _tile_dpbssd(3, 5, 7);
+    }
   }
-  _tile_stored(0, sums.values, kTileBytes);
-}
-
-__attribute__((always_inline)) inline void multiply_odd(GroupWalk& at, GroupSums& sums) {
-  _tile_zero(2);
-  for (int64_t i = 0; i < at.steps; ++i, at.a += at.step, at.b += at.b_step) {
-    _tile_loadd(5, at.a, kInt8Pitch);
-    _tile_loadd(7, at.b, kUnitBytes);
-    _tile_dpbssd(2, 5, 7);
-  }
-  _tile_stored(2, sums.values, kTileBytes);
-}
-
-__attribute__((always_inline)) inline void add_scaled(const GroupSums& sums, F scale,
-                                                      F (&totals)[kHalf]) {
-#pragma GCC unroll 16
-  for (int i = 0; i < kHalf; ++i) {
-    F sum = _mm512_cvtepi32_ps(_mm512_load_si512(sums.values[i]));
-    totals[i] = fma(sum, scale, totals[i]);
+  _tile_stored(0, sums[0].values, kTileBytes);
+  _tile_stored(1, sums[1].values, kTileBytes);
+  if constexpr (two) {
+    _tile_stored(2, sums[2].values, kTileBytes);
+    _tile_stored(3, sums[3].values, kTileBytes);
   }
 }
 
-// Groups go in turns through registers of their own, and a group's sums become numbers one turn
-// later: loads that wait for stores of tiles would hold up everything.
-void multiply_groups(const Int8Tile& tile, GroupWalk at, int part, float (&c)[kHalf][kLanes]) {
-  GroupSums even = {}, odd = {};
+// totals += sums times scales, group by group from `first` on.
+void add_scaled(const PanelScales& scales, int64_t first, int64_t groups, int quarter,
+                GroupWork& work) {
   F totals[kHalf];
 #pragma GCC unroll 16
-  for (int i = 0; i < kHalf; ++i) totals[i] = zero();
-  int64_t groups = tile.scales.groups;
-  multiply_even(at, even);
-  for (int64_t group = 0; group < groups; group += 2) {
-    if (group + 1 < groups) multiply_odd(at, odd);
-    add_scaled(even, scales_at(tile.scales, group * kPanel + part), totals);
-    if (group + 1 == groups) break;
-    if (group + 2 < groups) multiply_even(at, even);
-    add_scaled(odd, scales_at(tile.scales, (group + 1) * kPanel + part), totals);
+  for (int i = 0; i < kHalf; ++i) totals[i] = load(work.totals[quarter].values[i]);
+  for (int64_t group = 0; group < groups; ++group) {
+    F scale = scales_at(scales, (first + group) * kPanel + quarter % 2 * kLanes);
+#pragma GCC unroll 16
+    for (int i = 0; i < kHalf; ++i) {
+      auto* sums = work.sums[group][quarter].values[i];
+      totals[i] = fma(_mm512_cvtepi32_ps(_mm512_load_si512(sums)), scale, totals[i]);
+    }
   }
 #pragma GCC unroll 16
-  for (int i = 0; i < kHalf; ++i) store(c[i], totals[i]);
+  for (int i = 0; i < kHalf; ++i) store(work.totals[quarter].values[i], totals[i]);
 }
 
-void put_rows(const Int8Tile& tile, int row, int rows, int part, const float (&c)[kHalf][kLanes]) {
+template <bool two>
+void multiply_groups(const PanelScales& scales, GroupWalk at, GroupWork& work) {
+  constexpr int kQuarters = two ? 4 : 2;
+  for (int quarter = 0; quarter < kQuarters; ++quarter) work.totals[quarter] = {};
+  for (int64_t first = 0; first < scales.groups; first += kWaiting) {
+    int64_t groups = scales.groups - first < kWaiting ? scales.groups - first : kWaiting;
+    for (int64_t group = 0; group < groups; ++group) multiply_group<two>(at, work.sums[group]);
+    for (int quarter = 0; quarter < kQuarters; ++quarter) {
+      add_scaled(scales, first, groups, quarter, work);
+    }
+  }
+}
+
+void put_rows(const Int8Tile& tile, int row, int rows, const GroupWork& work) {
   for (int i = 0; i < rows; ++i) {
-    float* to = tile.c + (row + i) * tile.c_pitch + part;
-    F total = load(c[i]), scale = set(tile.x_scales[row + i]);
-    store(to, tile.accumulate ? fma(total, scale, load(to)) : mul(total, scale));
+    F scale = set(tile.x_scales[row + i]);
+    for (int part = 0; part < kPanel / kLanes; ++part) {
+      float* to = tile.c + (row + i) * tile.c_pitch + part * kLanes;
+      F total = load(work.totals[i / kHalf * 2 + part].values[i % kHalf]);
+      store(to, tile.accumulate ? fma(total, scale, load(to)) : mul(total, scale));
+    }
   }
 }
 
 // Codes are signed, their zeros taken off by `unpack_signed`.
 void run_grouped(const Int8Tile& tile) {
   int64_t bytes = tile.scales.units * 4, step = bytes % kTileBytes == 0 ? kTileBytes : 32;
-  alignas(64) float c[kHalf][kLanes];
+  GroupWork work;
   auto* fetch = static_cast<const char*>(tile.fetch);
-  // A quarter of a tile at a time.
-  int64_t lines = (tile.fetch_lines * tile.scales.groups * tile.scales.units / 8 + 3) / 4;
+  int64_t lines = tile.fetch_lines * tile.scales.groups * tile.scales.units / 8;
   auto run_rows = [&](int row, int rows) {
-    for (int part = 0; part < kPanel; part += kLanes) {
-      auto* a = reinterpret_cast<const char*>(tile.x + tile.x_first + row * kInt8Pitch);
-      auto* b = reinterpret_cast<const char*>(tile.codes + part * 4);
-      fetch_ahead(fetch, lines);
-      multiply_groups(tile, {a, b, step, bytes / step, step * kPanel}, part, c);
-      put_rows(tile, row, rows, part, c);
+    auto* a = reinterpret_cast<const char*>(tile.x + tile.x_first + row * kInt8Pitch);
+    GroupWalk at = {a, reinterpret_cast<const char*>(tile.codes), step, bytes / step};
+    fetch_ahead(fetch, lines);
+    if (rows > kHalf) {
+      multiply_groups<true>(tile.scales, at, work);
+    } else {
+      multiply_groups<false>(tile.scales, at, work);
     }
+    put_rows(tile, row, rows, work);
   };
-  int full = tile.rows / kHalf * kHalf;
+  int full = tile.rows / kMatrixRows * kMatrixRows;
   if (full > 0) {
-    TileScope scope(kHalf, kHalf, step);
-    for (int row = 0; row < full; row += kHalf) run_rows(row, kHalf);
+    TileScope scope(kMatrixRows, step);
+    for (int row = 0; row < full; row += kMatrixRows) run_rows(row, kMatrixRows);
   }
   if (full < tile.rows) {
-    TileScope scope(tile.rows - full, tile.rows - full, step);
+    TileScope scope(tile.rows - full, step);
     run_rows(full, tile.rows - full);
   }
 }
