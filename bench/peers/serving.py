@@ -33,6 +33,7 @@ class Server:
 
     def stop(self):
         os.kill(self.process.pid, signal.SIGSTOP)
+        os.waitid(os.P_PID, self.process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
 
     def resume(self):
         os.kill(self.process.pid, signal.SIGCONT)
