@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Writes tests/golden/models: tiny random checkpoints and what Hugging Face transformers computes from them.
+"""Writes build/golden/models, committed as tests/golden/models.tar.xz: tiny random checkpoints and what Hugging Face transformers computes from them.
 
-    python3 tools/make_golden.py [--out tests/golden/models] [--only llama/gqa] [--jobs 16]
+    python3 tools/make_golden.py [--out build/golden/models] [--only llama/gqa] [--jobs 16]
 
 Needs torch, transformers and safetensors. Each variant is written to disk first, loaded back by transformers from
 exactly those files, and only then evaluated in float32. tests/golden/README.md describes the files.
@@ -322,7 +322,7 @@ def make_variant(variant, root):
 def main(argv):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-    parser.add_argument("--out", default=os.path.join(root, "tests", "golden", "models"))
+    parser.add_argument("--out", default=os.path.join(root, "build", "golden", "models"))
     parser.add_argument("--only", action="append", help="<arch>/<variant>, may be repeated")
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
     args = parser.parse_args(argv)

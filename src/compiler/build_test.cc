@@ -21,7 +21,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-const std::string kModels = std::string(TENON_SOURCE_DIR) + "/tests/golden/models/";
+const std::string kModels = TENON_GOLDEN_MODELS;
 
 class Build : public ::testing::Test {
  protected:

@@ -20,7 +20,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-const std::string kModel = std::string(TENON_SOURCE_DIR) + "/tests/golden/models/llama/gqa";
+const std::string kModel = std::string(TENON_GOLDEN_MODELS) + "llama/gqa";
 
 class Tune : public ::testing::Test {
  protected:

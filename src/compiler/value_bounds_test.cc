@@ -14,7 +14,7 @@
 namespace tenon::compiler {
 namespace {
 
-const std::string kModels = std::string(TENON_SOURCE_DIR) + "/tests/golden/models/";
+const std::string kModels = TENON_GOLDEN_MODELS;
 
 ir::Graph parsed(const std::string& body) {
   return ir::parse("graph g\ninput %x: f32[tokens, 4] \"x\"\n" + body, ops::builtin_catalogue());

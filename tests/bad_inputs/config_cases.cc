@@ -15,7 +15,7 @@ namespace {
 using data::Json;
 using frontends::NamedTensor;
 
-const std::string kModels = std::string(TENON_SOURCE_DIR) + "/tests/golden/models/";
+const std::string kModels = TENON_GOLDEN_MODELS;
 
 // Changes the tensors of a model before they are written; `memory` keeps what is made.
 using ChangeWeights = std::function<void(std::vector<NamedTensor>&, std::vector<Tensor>& memory)>;

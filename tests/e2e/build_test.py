@@ -3,7 +3,7 @@ import json
 import os
 import unittest
 
-from tenon_case import TenonCase, main, miniature
+from tenon_case import TenonCase, golden_model, main, miniature
 
 
 class Build(TenonCase):
@@ -72,7 +72,7 @@ class Build(TenonCase):
         gate = self.json("build", miniature("llama"), "-o", "a.plan", "--check",
                          "check.txt")["report"]["gate"]
         self.assertEqual((gate["check_data"], gate["sequences"]), ("check.txt", 3))
-        model = os.path.join(os.path.dirname(miniature("")), "..", "tests/golden/models/llama/base")
+        model = golden_model("llama/base")
         gate = self.json("build", model, "-o", "b.plan", "--dtype", "f32", "--golden",
                          os.path.join(model, "expected.safetensors"))["report"]["gate"]
         self.assertEqual(gate["proof"], "golden")

@@ -65,6 +65,11 @@ def miniature(name):
     return os.path.join(SOURCE, "miniatures", name)
 
 
+def golden_model(name):
+    """A tiny checkpoint of tests/golden/models.tar.xz, unpacked in the build folder."""
+    return os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(TENON))), "golden", "models", name)
+
+
 def reference(name):
     with open(os.path.join(miniature(name), "reference.json"), encoding="utf-8") as file:
         return json.load(file)

@@ -4,7 +4,7 @@ import os
 import struct
 import unittest
 
-from tenon_case import TenonCase, main, miniature
+from tenon_case import TenonCase, golden_model, main, miniature
 
 SIZES = ["--batches", "1", "--prompts", "16", "--context", "64", "--rounds", "1"]
 
@@ -112,7 +112,7 @@ class RangeGuard(TenonCase):
     def model(self):
         folder = self.path("model")
         os.mkdir(folder)
-        source = os.path.join(miniature(""), "..", "tests/golden/models/llama/base")
+        source = golden_model("llama/base")
         with open(os.path.join(source, "config.json"), "rb") as file:
             self.write("model/config.json", file.read())
         with open(os.path.join(source, "model.safetensors"), "rb") as file:

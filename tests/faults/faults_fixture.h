@@ -32,9 +32,7 @@ class Faults : public testing::Test {
   }
 
   std::string plan() const { return folder_ + "/model.plan"; }
-  std::string model() const {
-    return std::string(TENON_SOURCE_DIR) + "/tests/golden/models/llama/base";
-  }
+  std::string model() const { return std::string(TENON_GOLDEN_MODELS) + "llama/base"; }
   void build() {
     compiler::BuildOptions options;
     options.model = model();

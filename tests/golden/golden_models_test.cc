@@ -1,5 +1,5 @@
-// Every tiny checkpoint of tests/golden/models against what transformers computed from it in f32:
-// logits, the text of 256 greedy tokens, and the KL divergence of 16-bit plans.
+// Every tiny checkpoint of tests/golden/models.tar.xz against what transformers computed from it in
+// f32: logits, the text of 256 greedy tokens, and the KL divergence of 16-bit plans.
 #include <gtest/gtest.h>
 
 #include <cstdlib>
@@ -19,7 +19,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-const std::string kModels = std::string(TENON_SOURCE_DIR) + "/tests/golden/models/";
+const std::string kModels = TENON_GOLDEN_MODELS;
 
 struct Golden {
   std::vector<int32_t> ids, seq_offsets, greedy;
