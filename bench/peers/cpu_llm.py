@@ -24,6 +24,8 @@ from serving import Server
 # name -> (--quant of the plan, file of llama.cpp)
 PAIRS = {"bf16": ("none", "bf16.gguf"), "w8a8": ("w8a8", "q8_0.gguf"), "w4a8": ("w4a8", "q4_0.gguf"),
          "w4a16": ("w4a16", "q4_0.gguf")}
+# Touches every weight.
+WARM_UP = "64 4 1"
 # Reading one large matrix once: the answer holds the read rate of that moment.
 READ_CASE = json.dumps({"op": "linear", "layer": "head", "dtype": "bf16", "m": 1, "n": 32000, "k": 2048})
 
@@ -63,12 +65,11 @@ def measure_pair(args, name, environment):
             Server(pin + [os.path.join(args.bin, "bench_kernels"), "--serve"], environment) as kernels:
         for child in (ours, peer, kernels):
             child.stop()
-        for index in range(args.rounds + 1):
+        for child in (ours, peer):
+            child.ask_alone([WARM_UP])
+        for _ in range(args.rounds):
             answers = {side: child.ask_alone([prefill, decode]) for side, child in (("tenon", ours), ("llama.cpp", peer))}
-            read = kernels.ask_alone([READ_CASE])[0]["results"][0]["ceilings"]["read_bytes_per_second"]
-            if index == 0:
-                continue  # the first round warms up
-            reads.append(read)
+            reads.append(kernels.ask_alone([READ_CASE])[0]["results"][0]["ceilings"]["read_bytes_per_second"])
             for side, (first, steps) in answers.items():
                 found[side]["prefill"].append(args.prompt_tokens / first["first_token_seconds"])
                 found[side]["decode"].append(1 / steps["token_seconds"]["p50"])

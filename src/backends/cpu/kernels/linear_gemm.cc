@@ -9,7 +9,7 @@ namespace {
 
 // Rows of x held packed: a block of kTileUnits of them takes half of a 1 MB L2. CPUs whose tiles
 // take more have one of 2 MB, and packing the weight wants more rows there.
-constexpr int64_t kRowBlock = 256;
+constexpr int64_t kRowBlock = 384;
 // Columns of y (rows of the weight) that one thread packs and finishes at once.
 constexpr int64_t kColumnBlock = 64;
 constexpr int64_t kLineBytes = 64;

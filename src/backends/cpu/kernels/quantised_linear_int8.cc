@@ -8,10 +8,10 @@
 namespace tenon::cpu {
 namespace {
 
-// Rows of x held as codes: so many that they stay in L2 beside a panel.
-constexpr int64_t kMostRows = 256, kMostRowBytes = 768 * 1024;
-// CPUs with a unit for matrices have an L2 of 2 MB, and unpacking wants more rows.
-constexpr int64_t kMostMatrixRows = 512, kMostMatrixBytes = 1536 * 1024;
+// Rows of x held as codes: so many that kInputsAtOnce of each stay in L2 beside their sums. All
+// rows read every weight once more, so CPUs with a unit for matrices (whose L2 has 2 MB) want more
+// of them.
+constexpr int64_t kMostRows = 384, kMostMatrixRows = 576, kMostRowBytes = 8 << 20;
 constexpr int64_t kTileRows = 96;  // a multiple of the rows of all tiles
 // Columns of y that a thread finishes at once.
 constexpr int64_t kPanelBlock = 4, kPitch = kPanelBlock * kPanelRows;
@@ -23,9 +23,8 @@ constexpr int64_t kMinPanelBytes = 16 * 1024;
 constexpr int64_t kLineBytes = 64, kLinesOfStep = 8 * kPanelRows * kUnitInputs / kLineBytes;
 
 int64_t row_block(int64_t m, int64_t pitch, bool matrix) {
-  int64_t bytes = matrix ? kMostMatrixBytes : kMostRowBytes;
   int64_t fitting =
-      std::clamp<int64_t>(bytes / pitch, kTileRows, matrix ? kMostMatrixRows : kMostRows);
+      std::clamp<int64_t>(kMostRowBytes / pitch, kTileRows, matrix ? kMostMatrixRows : kMostRows);
   return std::min(m, fitting / kTileRows * kTileRows);
 }
 
@@ -118,12 +117,17 @@ class RowBlock {
   void finish_block(int thread, int64_t block) const {
     float* c = buffers_.c + thread * count_ * kPitch;
     int64_t begin = block * kPanelBlock, end = std::min(sizes_.panels, begin + kPanelBlock);
-    for (int64_t panel = begin; panel < end; ++panel) {
-      float* to = c + (panel - begin) * kPanelRows;
-      if (count_ <= int8_.max_rows) {
-        multiply_stream(panel, to);
-      } else {
-        multiply(thread, panel, to);
+    bool stream = count_ <= int8_.max_rows;
+    // Parts of x meet all panels before the next: they stay in L2, where the whole of x may not.
+    int64_t step = stream ? sizes_.inputs : kInputsAtOnce;
+    for (int64_t first = 0; first < sizes_.inputs; first += step) {
+      for (int64_t panel = begin; panel < end; ++panel) {
+        float* to = c + (panel - begin) * kPanelRows;
+        if (stream) {
+          multiply_stream(panel, to);
+        } else {
+          multiply(thread, panel, to, first);
+        }
       }
     }
     int64_t column = begin * kPanelRows, columns = std::min(call_.n, end * kPanelRows) - column;
@@ -188,30 +192,31 @@ class RowBlock {
   }
 
   // A part of the panel that stays in L1 meets all rows of x.
-  void multiply(int thread, int64_t panel, float* c) const {
-    for (int64_t first = 0; first < sizes_.inputs; first += kInputsAtOnce) {
-      int64_t inputs = std::min(kInputsAtOnce, sizes_.inputs - first);
-      Int8Tile call = part_of(panel, c, first, inputs);
-      int64_t bytes = kInputsAtOnce * kPanelRows / (weight_.packed ? 2 : 1);
-      call.fetch = call.codes + bytes;
-      if (weight_.packed) {
-        uint8_t* unpacked = buffers_.unpacked + thread * kInputsAtOnce * kPanelRows;
-        if (matrix_) {
-          matrix_->unpack_signed(call.codes, call.scales, reinterpret_cast<int8_t*>(unpacked));
-        } else {
-          int8_.unpack(call.codes, inputs / kUnitInputs, unpacked);
-        }
-        call.codes = unpacked;
-        call.signed_codes = matrix_ != nullptr;
-        call.packed = false;
+  void multiply(int thread, int64_t panel, float* c, int64_t first) const {
+    int64_t inputs = std::min(kInputsAtOnce, sizes_.inputs - first);
+    Int8Tile call = part_of(panel, c, first, inputs);
+    int64_t bytes = kInputsAtOnce * kPanelRows / (weight_.packed ? 2 : 1);
+    // The next part of this panel, or the first of that which takes its place.
+    bool last = first + inputs >= sizes_.inputs;
+    call.fetch =
+        last ? weight_.panel(std::min(panel + kPanelBlock, sizes_.panels - 1)) : call.codes + bytes;
+    if (weight_.packed) {
+      uint8_t* unpacked = buffers_.unpacked + thread * kInputsAtOnce * kPanelRows;
+      if (matrix_) {
+        matrix_->unpack_signed(call.codes, call.scales, reinterpret_cast<int8_t*>(unpacked));
+      } else {
+        int8_.unpack(call.codes, inputs / kUnitInputs, unpacked);
       }
-      // Parts of a single group stay integers; 4 bits always have groups of their own.
-      bool one = sizes_.groups == 1;
-      call.resume = one && first > 0;
-      call.suspend = one && first + inputs < sizes_.inputs;
-      call.accumulate = !one && first > 0;
-      run_tiles(call, bytes);
+      call.codes = unpacked;
+      call.signed_codes = matrix_ != nullptr;
+      call.packed = false;
     }
+    // Parts of a single group stay integers; 4 bits always have groups of their own.
+    bool one = sizes_.groups == 1;
+    call.resume = one && first > 0;
+    call.suspend = one && !last;
+    call.accumulate = !one && first > 0;
+    run_tiles(call, bytes);
   }
 
   static constexpr int64_t kStreamAhead = 4096;
