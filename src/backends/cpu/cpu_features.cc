@@ -79,7 +79,16 @@ ops::Support cpu_supports(Isa isa) {
   if (!missing) return ops::Support::yes();
   return ops::Support::no(std::string("this CPU lacks ") + missing);
 }
+
+bool bf16_pairs_are_fast() {
+  __builtin_cpu_init();
+  return !__builtin_cpu_is("intel");
+}
 #else
+bool bf16_pairs_are_fast() {
+  return false;
+}
+
 ops::Support cpu_supports(Isa) {
   return ops::Support::no("this CPU lacks x86-64 instructions");
 }

@@ -19,4 +19,10 @@ std::optional<Isa> isa_limit(std::string_view text);
 // CPU lacks avx512_bf16".
 ops::Support cpu_supports(Isa isa);
 
+// Whether `vdpbf16ps`, with its two products a lane, is faster than two FMA. Zen 4 starts one in
+// each cycle and Intel's cores one in two (measured: 0.58 of the FMA rate), so it is a matter of
+// the maker; measuring at run time could choose differently from run to run, and the sums differ in
+// their last bits.
+bool bf16_pairs_are_fast();
+
 }  // namespace tenon::cpu

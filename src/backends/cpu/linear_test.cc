@@ -90,5 +90,56 @@ TEST(Linear, RefusesOtherTypes) {
   EXPECT_EQ(run_all("linear", attributes, {x, w, {}, {}}, {y}, [](const std::string&) {}), 0);
 }
 
+#if defined(__x86_64__)
+// Tiles of pairs of bf16, each on its own: which one `linear` takes depends on the maker of the
+// CPU. Small integers make every product and sum exact.
+void expect_exact_tile(const GemmKernels& gemm, int m, int64_t elements) {
+  int64_t units = (elements + 1) / 2;
+  auto value = [](int64_t row, int64_t k) {
+    return static_cast<float>((row * 7 + k * 3) % 11 - 5);
+  };
+  auto row_of = [&](int64_t row) {
+    Tensor f32 = Tensor::make(DType::F32, {elements});
+    for (int64_t k = 0; k < elements; ++k) f32.as<float>()[k] = value(row, k);
+    Tensor bf16 = Tensor::make(DType::BF16, {elements});
+    copy_convert(f32, bf16);
+    return bf16;
+  };
+  std::vector<float> a(m * kTilePitch, std::nanf("")), b(units * gemm.columns),
+      c(m * gemm.columns, 2.0f);
+  std::vector<Tensor> columns;
+  std::vector<const void*> from;
+  for (int i = 0; i < m; ++i)
+    gemm.pack_a(DType::BF16, row_of(i).view().data, elements, &a[i * kTilePitch]);
+  for (int j = 0; j < gemm.columns; ++j) columns.push_back(row_of(100 + j));
+  for (const Tensor& column : columns) from.push_back(column.view().data);
+  gemm.pack_b(DType::BF16, from.data(), gemm.columns, elements, b.data());
+  gemm.tile(m, units, a.data(), b.data(), gemm.columns, c.data(), gemm.columns, true, {});
+  for (int i = 0; i < m; ++i) {
+    for (int j = 0; j < gemm.columns; ++j) {
+      float sum = 2;
+      for (int64_t k = 0; k < elements; ++k) sum += value(i, k) * value(100 + j, k);
+      ASSERT_EQ(c[i * gemm.columns + j], sum)
+          << m << " rows, " << elements << " elements, at " << i << ", " << j;
+    }
+  }
+}
+
+TEST(PairTiles, Vectors) {
+  if (!cpu_supports(Isa::Avx512Bf16).ok)
+    GTEST_SKIP() << "skip " << cpu_supports(Isa::Avx512Bf16).reason;
+  for (int m : {1, 7, 12}) {
+    for (int64_t elements : {1, 31, 64, 205}) expect_exact_tile(avx512bf16::kGemm, m, elements);
+  }
+}
+
+TEST(PairTiles, Amx) {
+  if (!cpu_supports(Isa::Amx).ok) GTEST_SKIP() << "skip " << cpu_supports(Isa::Amx).reason;
+  for (int m : {1, 16, 17, 32, 33, 75}) {
+    for (int64_t elements : {1, 31, 64, 205}) expect_exact_tile(amx::kGemm, m, elements);
+  }
+}
+#endif
+
 }  // namespace
 }  // namespace tenon::cpu
