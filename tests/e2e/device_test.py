@@ -107,6 +107,15 @@ class Doctor(Device):
         self.assertEqual([f["name"] for f in found["cpu_features"]], ["avx2", "avx512", "avx512_bf16",
                                                                           "avx512_vnni", "amx"])
 
+    def test_a_limit_on_instruction_sets(self):
+        found = self.doctor(None, TENON_CPU_ISA="avx2")
+        usable = {f["name"]: f["usable"] for f in found["cpu_features"]}
+        self.assertFalse(any(usable[name] for name in ("avx512", "avx512_bf16", "avx512_vnni", "amx")), usable)
+        done = subprocess.run([tenon_case.TENON, "doctor"], text=True, capture_output=True, check=False,
+                              env=self.machine(None, TENON_CPU_ISA="sse2"))
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("TENON_CPU_ISA: unknown instruction set; got sse2, accepted avx2, avx512 or amx", done.stderr)
+
     def test_every_gpu_is_tried(self):
         found = self.doctor("gpus=2 memory=5000000")
         self.assertEqual(found["devices"], ["cpu", "cuda:0", "cuda:1"])
