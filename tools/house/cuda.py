@@ -184,16 +184,17 @@ def planted(root, binaries, logs):
     return ("failed", "not as planted: " + ", ".join(wrong)) if wrong else ("passed", "2 found, 2 clean")
 
 
-def sanitized(root, binaries, logs, tool):
+def sanitized(root, binaries, logs, tool, results):
     """The conformance suite in shards side by side, then the tests that make calls fail: they take all
-    memory, and what fails is what they ask for."""
+    memory, and what fails is what they ask for. What each found goes into `results`."""
     suites = [binaries / "test_conformance", "--gtest_filter=-OnDevice.*"]
     jobs = [(f"shard {i}", suites,
              {"TENON_CONFORMANCE_SHARD": f"{i}/{SHARDS[tool]}", "TENON_CONFORMANCE": "cuda"})
             for i in range(SHARDS[tool])]
-    bad = []
+    bad, counts = [], {}
 
     def judge(name, found, code):
+        counts[name] = {"reports": found, "exit_code": code}
         if found != 0 or code != 0:
             bad.append(f"{name}: {found} reports, exit code {code}")
             tail(logs / f"{tool}_{name.replace(' ', '_')}.log", 30)
@@ -208,6 +209,10 @@ def sanitized(root, binaries, logs, tool):
                               ("device", [binaries / "test_conformance", "--gtest_filter=OnDevice.*"])):
             judge(name, *sanitize(root, tool, command, logs / f"{tool}_{name}.log", LIMIT_S,
                                   ("--report-api-errors", "no")))
+    known = json.loads(results.read_text(encoding="utf-8")) if results.exists() else {}
+    left_out = {"implementations": NOT_RACECHECKED, "inputs_above": RACECHECK_MOST_ELEMENTS} if tool == "racecheck" else {}
+    known[tool] = {"left_out": left_out, "runs": counts}
+    results.write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
     return ("failed", "; ".join(bad)) if bad else ("passed", f"0 reports in {len(jobs)} shards")
 
 
@@ -217,13 +222,15 @@ def gpu_phases(root, build, results):
     if not has_gpu():
         return [("cuda on a GPU", lambda: ("skipped", "no NVIDIA GPU on this machine"))]
     logs.mkdir(parents=True, exist_ok=True)
+    found = results.with_name("sanitizers.json")
+    found.unlink(missing_ok=True)
     phases = [("cuda conformance", lambda: conformance(root, binaries, results)),
               ("cuda memory", lambda: memory(binaries, logs))]
     if not sanitizer():
         return phases + [("cuda sanitizer", lambda: ("skipped", "no compute-sanitizer on this machine"))]
     return phases + [("cuda planted", lambda: planted(root, binaries, logs)),
-                     ("cuda memcheck", lambda: sanitized(root, binaries, logs, "memcheck")),
-                     ("cuda racecheck", lambda: sanitized(root, binaries, logs, "racecheck"))]
+                     ("cuda memcheck", lambda: sanitized(root, binaries, logs, "memcheck", found)),
+                     ("cuda racecheck", lambda: sanitized(root, binaries, logs, "racecheck", found))]
 
 
 def memory(binaries, logs):
