@@ -197,7 +197,8 @@ at("everything").addEventListener("click", () => {
   clear();
   say("Looking for everything …");
   ask(async () => {
-    const masks = await timed((id) => api.everything(id, {}));
+    const settings = {points_per_side: Number(at("grid").value)};
+    const masks = await timed((id) => api.everything(id, settings));
     show(masks, {all: true});
     say(masks.length ? `${masks.length} masks.` : "No mask is certain enough.");
   });

@@ -48,7 +48,7 @@ def scenes_of(binary, plan, miniature, folder):
         # Whole pixels: the page clicks on one.
         points = [[int(place) for place in click["point"]] for click in scene["clicks"][:2]]
         clicks = [wanted_click(binary, plan, picture, point, folder) for point in points]
-        found = json.loads(tenon(binary, "run", "--json", "--quiet", plan, "--image", picture, "--everything"))["masks"]
+        found = json.loads(tenon(binary, "run", "--json", "--quiet", plan, "--image", picture, "--everything", "--points-per-side", 8))["masks"]
         wanted.append({"picture": picture, "clicks": clicks, "everything": len(found)})
     return wanted
 

@@ -115,6 +115,7 @@ await page.waitForTimeout(100);
 await page.click("#clear");
 
 // Everything, in colours.
+await page.selectOption("#grid", "8");
 await page.click("#everything");
 await until(page, (count) => document.getElementById("count").textContent === String(count), first.everything);
 assert.ok((await covered(page))[1] >= Math.min(first.everything, 2), "one colour for several masks");
@@ -132,6 +133,7 @@ for (let i = 0; i < 2; i++) {
   ]);
   assert.deepEqual([await covered(page), await covered(other)], [[first.clicks[i].area, 1], [second.clicks[i].area, 1]]);
 }
+await page.bringToFront();
 await page.emulateMedia({colorScheme: "dark"});
 await page.screenshot({path: join(task.shots, "click_dark.png")});
 
