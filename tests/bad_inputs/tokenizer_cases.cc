@@ -144,6 +144,15 @@ void add_patterns(std::vector<Case>& cases) {  // T04
   Case made = json_case("T04", "Normalizer", replace, "pattern", Expect::RefuseOrAccept, letters);
   made.most_seconds = 1.5;
   cases.push_back(made);
+
+  // Each stage puts 500 letters in place of one: without a limit three of them make a text of 125
+  // MB.
+  std::string grow =
+      R"({"type":"Replace","pattern":{"String":"a"},"content":")" + std::string(500, 'a') + "\"}";
+  std::string stages = grow + "," + grow + "," + grow;
+  TokenizerJson growing;
+  growing.normalizer = R"({"type":"Sequence","normalizers":[)" + stages + "]}";
+  cases.push_back(json_case("T04", "GrowingNormalizers", growing, "too long", Expect::Refuse, "a"));
 }
 
 void add_unknown_types(std::vector<Case>& cases) {  // T05
