@@ -163,7 +163,7 @@ class Compare(ProveCase):
         self.assertNotIn("no.plan", self.left())
 
     def test_against_golden_tensors(self):
-        folder = os.path.join(tenon_case.SOURCE, "tests", "golden", "models", "llama", "base")
+        folder = tenon_case.golden_model("llama/base")
         plan = self.build(folder, "--dtype", "f32")
         golden = self.write("golden.safetensors", with_layers(os.path.join(folder, "expected.safetensors")))
         document = self.json("compare", plan, "--against", golden, "--layers")
