@@ -12,6 +12,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE / "peers")]
 
+import cpu_llm
 import full_size_cuda
 import make_tables
 import onnx_file
@@ -200,6 +201,10 @@ class PeerFiles(unittest.TestCase):
         text = b"".join(random_gpt2.layer_nodes(0)).decode("latin-1")
         for name in stored - {"wte.weight", "wpe.weight", "ln_f.weight", "ln_f.bias"}:
             self.assertIn(name, text)
+
+    def test_commands_are_kept_without_places(self):
+        words = ["--work", "/a", "--pairs", "w4a8", "bf16", "--out", "b", "--rounds", "3"]
+        self.assertTrue(cpu_llm.command_of(words).endswith(".py --pairs w4a8 bf16 --rounds 3"), cpu_llm.command_of(words))
 
     def test_cpu_tables(self):
         machine = {"cpu": "C", "flags": ["amx_int8"]}

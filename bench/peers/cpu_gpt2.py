@@ -17,7 +17,7 @@ import statistics
 import subprocess
 import sys
 
-from cpu_llm import machine
+from cpu_llm import command_of, machine
 from serving import Server
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -92,7 +92,7 @@ def main():
         peer.resume()
         version = peer.greeting["version"]
     if args.out:
-        report = {"command": " ".join(sys.argv[1:]), "machine": machine(), "onnxruntime": version, "cases": cases}
+        report = {"command": command_of(sys.argv[1:]), "machine": machine(), "onnxruntime": version, "cases": cases}
         with open(args.out, "w") as file:
             json.dump(report, file, indent=1)
             file.write("\n")

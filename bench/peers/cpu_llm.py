@@ -97,6 +97,13 @@ def machine():
     return {"cpu": values.get("model name"), "flags": flags, "cores": os.cpu_count()}
 
 
+def command_of(words):
+    """The command without what is only a place on one machine."""
+    places = {"--work", "--bin", "--library", "--modules", "--out"}
+    kept = [word for before, word in zip([""] + words, words) if word not in places and before not in places]
+    return " ".join([os.path.basename(sys.argv[0])] + kept)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", required=True, help="the folder random_llama.py wrote; plans are put there")
@@ -117,7 +124,7 @@ def main():
     environment = dict(os.environ, TENON_THREADS=str(args.threads))
     if args.isa:
         environment["TENON_CPU_ISA"] = args.isa
-    report = {"command": " ".join(sys.argv[1:]), "machine": machine(), "pairs": []}
+    report = {"command": command_of(sys.argv[1:]), "machine": machine(), "pairs": []}
     for name in args.pairs:
         result = measure_pair(args, name, environment)
         report["pairs"].append(result)

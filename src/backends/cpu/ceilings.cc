@@ -112,9 +112,18 @@ __attribute__((target("amx-tile,amx-int8"))) float int8_tile_loop() {
   return 0;
 }
 
+// Three prefetches for each line, as the kernels have them: a core drops one when its queue of
+// misses is full, and without any the kernels read up to half as fast again as this loop.
+inline void fetch_line(const std::byte* at) {
+  asm volatile("prefetcht0 %0" : : "m"(at[1024]));
+  asm volatile("prefetcht1 %0" : : "m"(at[2048]));
+  asm volatile("prefetcht1 %0" : : "m"(at[4096]));
+}
+
 __attribute__((target("avx2"))) int64_t read_all(const std::byte* memory, size_t bytes) {
   __m256i sums[4] = {};
   for (size_t i = 0; i + 256 <= bytes; i += 256) {
+    for (int j = 0; j < 4; ++j) fetch_line(memory + i + j * 64);
     for (int j = 0; j < 8; ++j) {
       auto* at = reinterpret_cast<const __m256i*>(memory + i + j * 32);
       sums[j % 4] = _mm256_add_epi64(sums[j % 4], _mm256_loadu_si256(at));
