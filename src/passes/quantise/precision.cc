@@ -3,18 +3,24 @@
 #include <map>
 #include <optional>
 
+#include "ops/attention.h"
 #include "ops/binary.h"
 #include "ops/cast.h"
+#include "ops/conv.h"
 #include "ops/embedding.h"
 #include "ops/gather_rows.h"
 #include "ops/glu.h"
 #include "ops/kv_cache.h"
 #include "ops/layer_norm.h"
 #include "ops/linear.h"
+#include "ops/matmul.h"
+#include "ops/pad.h"
 #include "ops/quantised_linear.h"
+#include "ops/reshape.h"
 #include "ops/rms_norm.h"
 #include "ops/rope.h"
 #include "ops/slice.h"
+#include "ops/transpose.h"
 #include "ops/unary.h"
 #include "passes/pipeline.h"
 #include "passes/rewrite.h"
@@ -24,6 +30,17 @@ namespace {
 
 bool is_any(const ir::Node& node, std::initializer_list<std::string_view> ops) {
   return std::find(ops.begin(), ops.end(), node.op) != ops.end();
+}
+
+// Ops that move values and have the type of what they move.
+bool moves(const ir::Node& node) {
+  return is_any(node, {ops::GatherRows::kName, ops::Slice::kName, ops::Reshape::kName,
+                       ops::Transpose::kName, ops::Pad::kName});
+}
+
+// Of x (port 0) and weights (port 1), both in the asked type.
+bool is_product(const ir::Node& node) {
+  return is_any(node, {ops::Linear::kName, ops::Conv::kName});
 }
 
 bool scales(const ir::Node& node) {
@@ -69,14 +86,17 @@ class Flow {
   bool takes_rounded(const ir::Node& node, size_t port) const {
     if (node.op == ops::KvAppend::kName) return true;
     if (scales(node)) return rounded_[node.outputs[0]];
-    if (node.op == ops::Linear::kName) return port < 2;
+    if (is_product(node)) return port < 2;
+    // Whatever is compared and mixed came out of products. The other side of a batched product has
+    // the type of the result.
+    if (node.op == ops::Attention::kName) return port < 3;
+    if (node.op == ops::Matmul::kName) return port == 1;
     if (port != 0) return false;
     if (is_any(node, {ops::Glu::kName, ops::QuantisedLinear::kName})) return true;
     // The output has the input's type and must not change a graph output.
     if (keeps_type(node)) return !given_out_[node.outputs[0]];
     if (node.op == ops::Cast::kName) return op_of<ops::Cast>(node).dtype != "f32";
-    return is_any(node, {ops::Unary::kName, ops::GatherRows::kName, ops::Slice::kName}) &&
-           rounded_[node.outputs[0]];
+    return (node.op == ops::Unary::kName || moves(node)) && rounded_[node.outputs[0]];
   }
 
   const ir::Graph& graph_;
@@ -100,10 +120,10 @@ class NamedTypes {
     }
     return widest;
   }
-  // The type a linear multiplies in.
-  DType product(const ir::Node& linear) const {
-    if (std::optional<DType> listed = of(linear.inputs[1])) return *listed;
-    return of(linear.inputs[0]).value_or(options_.precision);
+  // The type a product multiplies in.
+  DType product(const ir::Node& node) const {
+    if (std::optional<DType> listed = of(node.inputs[1])) return *listed;
+    return of(node.inputs[0]).value_or(options_.precision);
   }
   DType cache(ir::ValueId state) const { return of(state).value_or(options_.precision); }
 
@@ -128,10 +148,10 @@ class WantedTypes {
       : graph_(graph), options_(options), types_(graph, options), flow_(graph) {}
 
   std::optional<DType> of(const ir::Node& node) const {
-    bool chooses =
-        is_any(node, {ops::Linear::kName, ops::RmsNorm::kName, ops::LayerNorm::kName,
-                      ops::Glu::kName, ops::Unary::kName, ops::Binary::kName, ops::Embedding::kName,
-                      ops::RopeKvAppend::kName, ops::PagedAttention::kName});
+    bool chooses = is_any(
+        node, {ops::Linear::kName, ops::Conv::kName, ops::RmsNorm::kName, ops::LayerNorm::kName,
+               ops::Glu::kName, ops::Unary::kName, ops::Binary::kName, ops::Embedding::kName,
+               ops::RopeKvAppend::kName, ops::PagedAttention::kName, ops::Attention::kName});
     if (!chooses) return std::nullopt;
     ir::ValueId y = node.outputs[0];
     if (graph_.is_output(y)) return graph_.value(y).type.dtype;  // the caller's interface
@@ -148,7 +168,7 @@ class WantedTypes {
                   demands.end();
       return same ? demands[0] : DType::F32;
     }
-    if (node.op == ops::Linear::kName) return of_product(node);
+    if (is_product(node)) return of_product(node);
     return types_.of(y).value_or(options_.precision);
   }
 
@@ -157,9 +177,9 @@ class WantedTypes {
   void add_demands(ir::ValueId id, std::vector<DType>& demands) const {
     for (ir::NodeId user : graph_.users(id)) {
       const ir::Node& node = graph_.node(user);
-      if (node.op == ops::Linear::kName && node.inputs[0] == id) {
+      if (is_product(node) && node.inputs[0] == id) {
         demands.push_back(types_.product(node));
-      } else if (is_any(node, {ops::GatherRows::kName, ops::Slice::kName})) {
+      } else if (moves(node)) {
         add_demands(node.outputs[0], demands);
       }
     }
@@ -167,14 +187,19 @@ class WantedTypes {
 
   // A product that no other product reads is written in the type it was multiplied in: no kernel
   // makes f16 of bf16. What a cache takes is rounded there, so a bf16 product is kept f32 until
-  // then: q and k rounded before and after their rotation were most of the error of attention.
+  // then: q and k rounded before and after their rotation were most of the error of attention. They
+  // are in Segment Anything's decoder, too (2.6e-2 of the norm, 2.0e-2 with them in f32); over a
+  // whole picture they are rounded all the same, since tensor cores make that attention.
   DType of_product(const ir::Node& node) const {
     const std::vector<ir::NodeId>& users = graph_.users(node.outputs[0]);
-    bool to_cache = std::all_of(users.begin(), users.end(), [&](ir::NodeId user) {
-      return graph_.node(user).op == ops::RopeKvAppend::kName;
+    bool compared = std::all_of(users.begin(), users.end(), [&](ir::NodeId id) {
+      const ir::Node& user = graph_.node(id);
+      if (user.op == ops::RopeKvAppend::kName) return true;
+      bool plain = user.op == ops::Attention::kName && user.inputs[3] == ir::kNone;
+      return plain && user.inputs[2] != node.outputs[0];
     });
     DType product = types_.product(node);
-    if (to_cache && product == DType::BF16) return DType::F32;
+    if (compared && product == DType::BF16) return DType::F32;
     return types_.of(node.outputs[0]).value_or(product) == product ? product : DType::F32;
   }
 
@@ -200,8 +225,8 @@ class Rounding {
     for (size_t i = 0; i < wanted.size(); ++i) {
       ir::NodeId id = static_cast<ir::NodeId>(i + inserted);
       round_states(id);
-      round_constants(id);
-      if (round_linear_input(id)) {
+      round_constants(id, wanted[i]);
+      if (round_product_input(id)) {
         ++inserted;
         ++id;
       }
@@ -223,10 +248,11 @@ class Rounding {
   }
 
   // Weights of matmuls and tables become the precision; norm weights, biases and frequencies are
-  // small and stay f32, so that kernels meet one type of them.
-  void round_constants(ir::NodeId id) {
-    bool has_weight = is_any(node_at(id), {ops::Linear::kName, ops::Embedding::kName});
-    DType product = node_at(id).op == ops::Linear::kName ? types_.product(node_at(id)) : precision_;
+  // small and stay f32, so that kernels meet one type of them. A bias of a product whose result is
+  // f16 is f16, too: the GPU's library adds one of that type only, and it costs 2^-12 of the bias.
+  void round_constants(ir::NodeId id, std::optional<DType> result) {
+    bool has_weight = is_product(node_at(id)) || node_at(id).op == ops::Embedding::kName;
+    DType product = is_product(node_at(id)) ? types_.product(node_at(id)) : precision_;
     for (size_t port = 0; port < node_at(id).inputs.size(); ++port) {
       ir::ValueId input = node_at(id).inputs[port];
       if (input == ir::kNone) continue;
@@ -234,6 +260,13 @@ class Rounding {
       bool plain = value.kind == ir::ValueKind::Constant && !value.type.quant;
       if (!plain || !is_float(value.type.dtype)) continue;
       DType wanted = has_weight && port == 1 ? product : DType::F32;
+      // Relative positions are multiplied with q; pads stand beside k and v.
+      if (is_product(node_at(id)) && port == 2 && product == DType::F16 && result == product) {
+        wanted = product;
+      }
+      if (node_at(id).op == ops::Attention::kName && port >= 3) {
+        wanted = graph_.value(node_at(id).inputs[0]).type.dtype;
+      }
       if (value.type.dtype == wanted) continue;
       graph_.node(id).inputs[port] = rounded_constant(input, wanted);
     }
@@ -252,9 +285,9 @@ class Rounding {
   }
 
   // A product of 16-bit weights has a 16-bit x: one cast for all linears that read the same value.
-  bool round_linear_input(ir::NodeId id) {
+  bool round_product_input(ir::NodeId id) {
     const ir::Node& node = node_at(id);
-    if (node.op != ops::Linear::kName) return false;
+    if (!is_product(node)) return false;
     ir::ValueId x = node.inputs[0];
     DType dtype = graph_.value(node.inputs[1]).type.dtype;
     DType given = graph_.value(x).type.dtype;
