@@ -184,6 +184,7 @@ BuiltModel build(const ModelSource& source) {
   built.stages.push_back(sam_image_encoder(source, weights, c));
   built.stages.push_back(sam_mask_decoder(source, weights, c, false));
   built.stages.push_back(sam_mask_decoder(source, weights, c, true));
+  built.stages.push_back(sam_mask_post(source, weights, c));
   built.ledger = weights.finish();
   return built;
 }

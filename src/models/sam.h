@@ -27,6 +27,10 @@ ir::Graph sam_image_encoder(const ModelSource& source, nn::Weights& weights,
 ir::Graph sam_mask_decoder(const ModelSource& source, nn::Weights& weights, const SamConfig& config,
                            bool masked);
 
+// masks f32 [prompts, masks, 4 * grid, 4 * grid], chosen i32 [chosen] of all of them and the taps
+// of ops/mask_post.h -> bits i32 [chosen, picture_w, words], counts i32 [chosen, 6].
+ir::Graph sam_mask_post(const ModelSource& source, nn::Weights& weights, const SamConfig& config);
+
 // Rows of the table of label embeddings.
 enum class SamPointLabel : int32_t { Padding, Background, Foreground, BoxFirst, BoxLast };
 

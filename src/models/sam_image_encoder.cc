@@ -1,7 +1,6 @@
 // The picture encoder of Segment Anything: a ViT with windows and decomposed relative positions.
 // Source: facebookresearch/segment-anything segment_anything/modeling/image_encoder.py.
 #include "models/sam.h"
-#include "ops/pad.h"
 
 namespace tenon::models {
 namespace {
@@ -11,52 +10,35 @@ using nn::ValueId;
 
 constexpr double kEps = 1e-6;
 
-// Windows of a grid of cells, the last ones padded with zeros below and to the right.
-struct Windows {
-  explicit Windows(const SamConfig& c)
-      : side(c.window), count((c.grid + side - 1) / side), grid(c.grid), dim(c.dim) {}
-  int64_t side, count, grid, dim;
+// Pad cells of windows come after the norm, as zeros: their k and v are the biases, and they are
+// attended.
+ValueId pad_row(const Scope& scope, const SamConfig& c, int64_t part) {
+  Recipe bias = scope.weights().need((scope / "qkv" / "bias").path(), {3 * c.dim});
+  return scope.graph().add_constant((scope / "qkv" / "bias").path(),
+                                    Recipe::slice(bias, 0, part * c.dim, (part + 1) * c.dim));
+}
 
-  // [grid * grid, dim] -> [count * count, side * side, dim]
-  ValueId split(const Scope& scope, ValueId x) const {
-    int64_t pad = count * side - grid;
-    x = nn::reshape(scope, x, {grid, grid, dim});
-    if (pad > 0) {
-      ops::Pad op{{0, 0, 0}, {pad, pad, 0}};
-      x = scope.graph().add_node1({ops::Pad::kName, ops::to_attributes(op), {x}, scope.path(), 1});
-    }
-    x = nn::reshape(scope, x, {count, side, count, side, dim});
-    x = nn::transpose(scope, x, {0, 2, 1, 3, 4});
-    return nn::reshape(scope, x, {count * count, side * side, dim});
-  }
-  ValueId join(const Scope& scope, ValueId x) const {
-    x = nn::reshape(scope, x, {count, count, side, side, dim});
-    x = nn::transpose(scope, x, {0, 2, 1, 3, 4});
-    x = nn::reshape(scope, x, {count * side, count * side, dim});
-    if (count * side > grid) {
-      x = nn::slice(scope, x, 0, 0, grid);
-      x = nn::slice(scope, x, 1, 0, grid);
-    }
-    return nn::reshape(scope, x, {grid * grid, dim});
-  }
-};
-
-// Pad cells come after the norm, as zeros: their k and v are the biases, and they are attended.
 ValueId attention(const Scope& scope, ValueId x, const SamConfig& c, bool global) {
-  Windows windows(c);
   int64_t side = global ? c.grid : c.window;
-  x = global ? nn::reshape(scope / "whole", x, {1, c.grid * c.grid, c.dim})
-             : windows.split(scope / "windows", x);
+  x = nn::reshape(scope / "picture", x, {1, c.grid * c.grid, c.dim});
   ValueId qkv = nn::linear(scope / "qkv", x, {c.dim, 3 * c.dim, true});
   ValueId q = nn::slice(scope / "q", qkv, 2, 0, c.dim);
   ValueId k = nn::slice(scope / "k", qkv, 2, c.dim, 2 * c.dim);
   ValueId v = nn::slice(scope / "v", qkv, 2, 2 * c.dim, 3 * c.dim);
-  ValueId rel_h = scope.weight("rel_pos_h", {2 * side - 1, c.head_dim});
-  ValueId rel_w = scope.weight("rel_pos_w", {2 * side - 1, c.head_dim});
-  x = nn::attention(scope, q, k, v, {c.heads, c.head_dim, side, side, rel_h, rel_w});
-  x = nn::linear(scope / "proj", x, {c.dim, c.dim, true});
-  return global ? nn::reshape(scope / "whole", x, {c.grid * c.grid, c.dim})
-                : windows.join(scope / "windows", x);
+  nn::DenseAttention options{.heads = c.heads,
+                             .head_dim = c.head_dim,
+                             .grid_h = c.grid,
+                             .grid_w = c.grid,
+                             .window = global ? 0 : c.window};
+  options.rel_h = scope.weight("rel_pos_h", {2 * side - 1, c.head_dim});
+  options.rel_w = scope.weight("rel_pos_w", {2 * side - 1, c.head_dim});
+  if (!global && c.grid % c.window != 0) {
+    options.pad_k = pad_row(scope, c, 1);
+    options.pad_v = pad_row(scope, c, 2);
+  }
+  x = nn::attention(scope, q, k, v, options);
+  x = nn::reshape(scope / "picture", x, {c.grid * c.grid, c.dim});
+  return nn::linear(scope / "proj", x, {c.dim, c.dim, true});
 }
 
 ValueId block(const Scope& scope, ValueId x, const SamConfig& c, bool global) {

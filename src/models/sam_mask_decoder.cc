@@ -7,6 +7,7 @@
 #include "models/sam.h"
 #include "ops/embedding.h"
 #include "ops/fourier_features.h"
+#include "ops/mask_post.h"
 
 namespace tenon::models {
 namespace {
@@ -162,7 +163,8 @@ class Decoder {
                         attend(scope / "self_attn", q, q, tokens_, c_.width));
     }
     tokens_ = nn::layer_norm(scope / "norm1", tokens_, c_.width, kNormEps);
-    look_at_picture(scope / "cross_attn_token_to_image", scope / "norm2");
+    ValueId placed = nn::add(scope / "placed_picture", picture_, positions_);
+    look_at_picture(scope / "cross_attn_token_to_image", scope / "norm2", placed);
     Scope mlp = scope / "mlp";
     ValueId inner = nn::linear(mlp / "lin1", tokens_, {c_.width, c_.decoder_ffn, true});
     inner = nn::unary(mlp / "act", "relu", inner);
@@ -171,23 +173,23 @@ class Decoder {
 
     Scope back = scope / "cross_attn_image_to_token";
     ValueId keys = with_positions(back / "key", tokens_);
-    ValueId queries = nn::add(back / "query", picture_, positions_);
-    ValueId changed = attend(back, queries, keys, tokens_, c_.cross_width);
+    ValueId changed = attend(back, placed, keys, tokens_, c_.cross_width);
     picture_ = nn::layer_norm(scope / "norm4", nn::add(back / "sum", changed, picture_), c_.width,
                               kNormEps);
   }
 
-  void look_at_picture(const Scope& scope, const Scope& norm) {
+  // `placed`: the picture with its positions.
+  void look_at_picture(const Scope& scope, const Scope& norm, ValueId placed) {
     ValueId queries = with_positions(scope / "query", tokens_);
-    ValueId keys = nn::add(scope / "key", picture_, positions_);
-    ValueId seen = attend(scope, queries, keys, picture_, c_.cross_width);
+    ValueId seen = attend(scope, queries, placed, picture_, c_.cross_width);
     tokens_ = nn::layer_norm(norm, nn::add(scope / "sum", tokens_, seen), c_.width, kNormEps);
   }
 
   void transform() {
     Scope scope = root_ / "mask_decoder" / "transformer";
     for (int64_t i = 0; i < c_.decoder_layers; ++i) layer(scope / "layers" / i, i == 0);
-    look_at_picture(scope / "final_attn_token_to_image", scope / "norm_final_attn");
+    look_at_picture(scope / "final_attn_token_to_image", scope / "norm_final_attn",
+                    nn::add(scope / "placed_picture", picture_, positions_));
   }
 
   // A perceptron with relu between its layers: x [prompts, width] -> [prompts, out].
@@ -214,7 +216,7 @@ class Decoder {
     int64_t quarter = c_.width / 4, eighth = c_.width / 8;
     ValueId x = nn::conv_transpose_2x2(up / 0, picture_, c_.width, quarter);
     x = nn::unary(up / 2, "gelu_erf", nn::layer_norm(up / 1, x, quarter, kPictureNormEps));
-    x = nn::unary(up / 4, "gelu_erf", nn::conv_transpose_2x2(up / 3, x, quarter, eighth));
+    x = nn::conv_transpose_2x2(up / 3, x, quarter, eighth, "gelu_erf");
     x = nn::reshape(up, x, {prompts(), cells_ * 16, eighth});
 
     std::vector<ValueId> weights;
@@ -252,6 +254,25 @@ ir::Graph sam_mask_decoder(const ModelSource& source, nn::Weights& weights, cons
                            bool masked) {
   ir::Graph graph(masked ? "mask_decoder_with_mask" : "mask_decoder", source.catalogue);
   Decoder(graph, weights, source, config).build(masked);
+  return graph;
+}
+
+ir::Graph sam_mask_post(const ModelSource& source, nn::Weights& weights, const SamConfig& config) {
+  ir::Graph graph("mask_post", source.catalogue);
+  int64_t side = 4 * config.grid;
+  Dim words = Dim::symbol("words"), width = Dim::symbol("picture_w");
+  ValueId masks = graph.add_input("masks", {DType::F32, {prompts(), config.masks, side, side}, {}});
+  ValueId chosen = graph.add_input("chosen", {DType::I32, {Dim::symbol("chosen")}, {}});
+  ValueId taps_y = graph.add_input("taps_y", {DType::F32, {words, 32, 4}, {}});
+  ValueId taps_x = graph.add_input("taps_x", {DType::F32, {width, 4}, {}});
+  ValueId levels = graph.add_input("levels", {DType::F32, {3}, {}});
+  Scope scope = Scope(graph, weights) / "mask_post";
+  masks = nn::reshape(scope, masks, {prompts() * Dim(config.masks), side, side});
+  ir::NodeSpec spec{
+      ops::MaskPost::kName, {}, {masks, chosen, taps_y, taps_x, levels}, scope.path(), 2};
+  std::vector<ValueId> outputs = graph.add_node(spec);
+  graph.add_output("bits", outputs[0]);
+  graph.add_output("counts", outputs[1]);
   return graph;
 }
 

@@ -8,6 +8,7 @@ namespace tenon::models {
 namespace {
 
 constexpr int64_t kMostPrompts = 4096, kMostPoints = 1024;
+constexpr int64_t kMostSide = 1 << 16;  // of a picture
 constexpr int64_t kPictures = 2, kPrompts = 4;
 
 // The same numbers on every machine.
@@ -155,9 +156,14 @@ StagedModelInfo sam_stages(const SamConfig& config) {
   StagedModelInfo info;
   info.pipeline = "sam";
   info.description = describe(config);
-  info.symbols = {{"prompts", 1, kMostPrompts}, {"points", 0, kMostPoints}};
+  info.symbols = {{"prompts", 1, kMostPrompts},
+                  {"points", 0, kMostPoints},
+                  {"chosen", 0, kMostPrompts * config.masks},
+                  {"picture_w", 1, kMostSide},
+                  {"words", 1, kMostSide / 32}};
   for (const char* decoder : {"mask_decoder", "mask_decoder_with_mask"})
     info.feeds.push_back({"image_encoder", "embedding", decoder, "embedding"});
+  info.feeds.push_back({"mask_decoder", "masks", "mask_post", "masks"});
   info.make_checks = [config] { return make_checks(config); };
   info.check_flops = flops_of(config);
   return info;

@@ -82,7 +82,8 @@ ValueId conv_as_linear(const Scope& scope, ValueId x, const ConvOptions& options
   return one(scope, ops::Linear{}, {x, weight, bias_of(scope, options)});
 }
 
-ValueId conv_transpose_2x2(const Scope& scope, ValueId x, int64_t in, int64_t out) {
+ValueId conv_transpose_2x2(const Scope& scope, ValueId x, int64_t in, int64_t out,
+                           std::string_view activation) {
   Recipe stored = scope.weights().need((scope / "weight").path(), {in, out, 2, 2});
   Recipe rows = Recipe::reshape(Recipe::permute(stored, {2, 3, 1, 0}), {4 * out, in});
   Recipe bias = scope.weights().need((scope / "bias").path(), {out});
@@ -90,6 +91,7 @@ ValueId conv_transpose_2x2(const Scope& scope, ValueId x, int64_t in, int64_t ou
   ValueId shift = scope.graph().add_constant((scope / "bias").path(),
                                              Recipe::concat({bias, bias, bias, bias}, 0));
   ValueId y = one(scope, ops::Linear{}, {x, weight, shift});
+  if (!activation.empty()) y = unary(scope / "activation", activation, y);
   Shape shape = scope.graph().value(y).type.shape;
   shape.back() = 4;
   shape.push_back(out);
@@ -109,10 +111,11 @@ ValueId attention(const Scope& scope, ValueId q, ValueId k, ValueId v,
                     .head_dim = options.head_dim,
                     .grid_h = options.grid_h,
                     .grid_w = options.grid_w,
+                    .window = options.window,
                     .scale = 1.0 / std::sqrt(static_cast<double>(options.head_dim)),
                     .dtype = ""};
-  std::vector<ValueId> inputs = {q, k, v};
-  if (options.rel_h != ir::kNone) inputs.insert(inputs.end(), {options.rel_h, options.rel_w});
+  std::vector<ValueId> inputs = {q, k, v, options.rel_h, options.rel_w};
+  if (options.pad_k != ir::kNone) inputs.insert(inputs.end(), {options.pad_k, options.pad_v});
   return one(scope, op, std::move(inputs));
 }
 

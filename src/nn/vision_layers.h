@@ -29,8 +29,10 @@ ValueId conv(const Scope& scope, ValueId x, const ConvOptions& options);
 // made: both are products. Kernel k: x [..., k * k * in].
 ValueId conv_as_linear(const Scope& scope, ValueId x, const ConvOptions& options);
 // A transposed convolution with stride = kernel = 2: x [..., in] -> [..., 4, out], the four pixels
-// of each cell in row-major order; the checkpoint holds [in, out, 2, 2].
-ValueId conv_transpose_2x2(const Scope& scope, ValueId x, int64_t in, int64_t out);
+// of each cell in row-major order; the checkpoint holds [in, out, 2, 2]. `activation`: none where
+// empty, or a kind of `unary`, made of the product's rows.
+ValueId conv_transpose_2x2(const Scope& scope, ValueId x, int64_t in, int64_t out,
+                           std::string_view activation = "");
 
 // x [side, side, channels] -> [(side / size)^2, size * size * channels]: squares in row-major
 // order.
@@ -38,8 +40,10 @@ ValueId patches(const Scope& scope, ValueId x, int64_t side, int64_t size, int64
 
 struct DenseAttention {
   int64_t heads = 0, head_dim = 0;
-  int64_t grid_h = 0, grid_w = 0;  // of the relative positions
+  int64_t grid_h = 0, grid_w = 0;  // of the relative positions and the windows
+  int64_t window = 0;              // cells attend those of their window; 0: all
   ValueId rel_h = ir::kNone, rel_w = ir::kNone;
+  ValueId pad_k = ir::kNone, pad_v = ir::kNone;  // of cells of windows beyond the grid
 };
 // q [batch, queries, heads * head_dim], k and v [batch or 1, keys, ...]; scale is head_dim^-0.5.
 ValueId attention(const Scope& scope, ValueId q, ValueId k, ValueId v,

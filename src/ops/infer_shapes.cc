@@ -5,6 +5,7 @@
 #include "ops/conv.h"
 #include "ops/fourier_features.h"
 #include "ops/kinds.h"
+#include "ops/mask_post.h"
 #include "ops/matmul.h"
 #include "ops/pad.h"
 #include "ops/reshape.h"
@@ -175,6 +176,23 @@ void Resize::infer(InferContext& context) {
   context.set_output(0, {x.dtype, {x.shape[0], height, width, x.shape[3]}, {}});
 }
 
+void MaskPost::infer(InferContext& context) {
+  const size_t ranks[] = {3, 1, 3, 2, 1};
+  const char* names[] = {"masks", "chosen", "taps_y", "taps_x", "levels"};
+  for (size_t i = 0; i < 5; ++i) {
+    context.need_rank(i, ranks[i], names[i]);
+    context.need_dtype(i, i == 1 ? DType::I32 : DType::F32, names[i]);
+  }
+  const Shape &taps_y = context.input(2).shape, &taps_x = context.input(3).shape;
+  context.need_equal(taps_y[1], Dim(32), "taps_y");
+  context.need_equal(taps_y[2], Dim(4), "taps_y");
+  context.need_equal(taps_x[1], Dim(4), "taps_x");
+  context.need_equal(context.input(4).shape[0], Dim(3), "levels");
+  Dim chosen = context.input(1).shape[0];
+  context.set_output(0, {DType::I32, {chosen, taps_x[0], taps_y[0]}, {}});
+  context.set_output(1, {DType::I32, {chosen, Dim(6)}, {}});
+}
+
 void FourierFeatures::infer(InferContext& context) {
   context.need_float(0, "x");
   context.need_float(1, "frequencies");
@@ -187,6 +205,37 @@ void FourierFeatures::infer(InferContext& context) {
   shape.back() = Dim(2) * frequencies[1];
   context.set_output(0, {x.dtype, shape, {}});
 }
+
+namespace {
+
+// Relative positions, windows and what lies beyond the grid.
+void check_positions(InferContext& context, const Attention& op) {
+  if (context.has(3) != context.has(4)) throw bad("rel_h and rel_w go together", "rel_h");
+  if (context.has(5) != context.has(6)) throw bad("pad_k and pad_v go together", "pad_k");
+  if (context.has(5) && op.window == 0) throw bad("pads need a window", "pad_k");
+  if (op.window < 0) throw bad("attribute must not be negative", "window");
+  if (!context.has(3) && op.window == 0) return;
+  if (op.grid_h <= 0 || op.grid_w <= 0) {
+    throw bad("relative positions and windows need a grid", "grid_h");
+  }
+  for (size_t i = 0; i < 2; ++i) {
+    context.need_equal(context.input(i).shape[1], Dim(op.grid_h * op.grid_w), "grid");
+  }
+  for (size_t i = 3; context.has(3) && i < 5; ++i) {
+    int64_t side = op.window > 0 ? op.window : i == 3 ? op.grid_h : op.grid_w;
+    context.need_float(i, "rel");
+    context.need_rank(i, 2, "rel");
+    context.need_equal(context.input(i).shape[0], Dim(2 * side - 1), "rel");
+    context.need_equal(context.input(i).shape[1], Dim(op.head_dim), "rel");
+  }
+  for (size_t i = 5; context.has(5) && i < 7; ++i) {
+    context.need_float(i, "pad");
+    context.need_rank(i, 1, "pad");
+    context.need_equal(context.input(i).shape[0], Dim(op.heads * op.head_dim), "pad");
+  }
+}
+
+}  // namespace
 
 void Attention::infer(InferContext& context) {
   Attention op = read_attributes<Attention>(context.attributes());
@@ -203,20 +252,7 @@ void Attention::infer(InferContext& context) {
     if (batch == Dim(1)) batch = of_input;
   }
   context.need_equal(context.input(1).shape[1], context.input(2).shape[1], "k and v");
-  if (context.has(3) != context.has(4)) throw bad("rel_h and rel_w go together", "rel_h");
-  if (context.has(3)) {
-    if (op.grid_h <= 0 || op.grid_w <= 0) throw bad("relative positions need a grid", "grid_h");
-    for (size_t i = 3; i < 5; ++i) {
-      int64_t side = i == 3 ? op.grid_h : op.grid_w;
-      context.need_float(i, "rel");
-      context.need_rank(i, 2, "rel");
-      context.need_equal(context.input(i).shape[0], Dim(2 * side - 1), "rel");
-      context.need_equal(context.input(i).shape[1], Dim(op.head_dim), "rel");
-    }
-    for (size_t i = 0; i < 2; ++i) {
-      context.need_equal(context.input(i).shape[1], Dim(op.grid_h * op.grid_w), "grid");
-    }
-  }
+  check_positions(context, op);
   const ValueType& q = context.input(0);
   context.set_output(0, {dtype_attribute(op.dtype, q.dtype), {batch, q.shape[1], q.shape[2]}, {}});
 }

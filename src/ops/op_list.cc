@@ -13,6 +13,7 @@
 #include "ops/kv_cache.h"
 #include "ops/layer_norm.h"
 #include "ops/linear.h"
+#include "ops/mask_post.h"
 #include "ops/matmul.h"
 #include "ops/pad.h"
 #include "ops/quantised_linear.h"

@@ -17,6 +17,7 @@
   X(KvAppend)        \
   X(LayerNorm)       \
   X(Linear)          \
+  X(MaskPost)        \
   X(Matmul)          \
   X(Pad)             \
   X(PagedAttention)  \

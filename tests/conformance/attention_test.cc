@@ -19,6 +19,8 @@ struct AttentionCase {
   Layout layout = Layout::Contiguous;
   double spread = 1.0;  // of q: large ones make the softmax sharp
   int64_t q_batch = 0;  // 0: batch
+  int64_t window = 0;   // queries and keys are the cells of the grid
+  bool pads = true;     // with a window: k and v beyond the grid are given
 };
 
 Case make_case(const AttentionCase& c, DType dtype, DType out) {
@@ -29,6 +31,7 @@ Case make_case(const AttentionCase& c, DType dtype, DType out) {
                     c.head_dim,
                     c.grid_h,
                     c.grid_w,
+                    c.window,
                     1 / std::sqrt(static_cast<double>(c.head_dim)),
                     std::string(dtype_name(out))};
   Case result{name, ops::to_attributes(op), {}};
@@ -42,21 +45,26 @@ Case make_case(const AttentionCase& c, DType dtype, DType out) {
   }
   if (c.grid_h > 0) {
     for (int64_t side : {c.grid_h, c.grid_w}) {
+      side = c.window > 0 ? c.window : side;
       result.inputs.push_back(
           random_floats(random, dtype, {2 * side - 1, c.head_dim}, {.spread = 0.3}));
     }
   }
+  for (int i = 0; c.window > 0 && c.pads && i < 2; ++i)
+    result.inputs.push_back(random_floats(random, dtype, {width}));
   return result;
 }
 
 // One query of one head. The derivation is paged_attention_test.cc's: the error e of a score is
 // (D + 2) u of the magnitudes that make it, relative positions included; a softmax weight then is
 // off by e + u |z - m| + rescales; numerator and denominator are sums of n terms.
+// Of f16 tensors weights may enter the second product rounded to f16, in units of the largest:
+// relative 2^-11, or 2^-25 of the largest where they are subnormal. Only in the numerator.
 struct HeadBound {
-  std::vector<double> weights, errors;
+  std::vector<double> weights, errors, roundings;
   double mean_error = 0;
 
-  void finish() {
+  void finish(bool rounds_weights) {
     auto n = static_cast<double>(weights.size());
     double largest = weights[0], smallest = weights[0], records = 8;
     for (double z : weights) {
@@ -70,6 +78,8 @@ struct HeadBound {
     for (size_t i = 0; i < weights.size(); ++i) {
       errors[i] += common + kUnit * std::fabs(weights[i] - largest);
       sum += weights[i] = std::exp(weights[i] - largest);
+      double subnormal = weights[i] > kSmallestNormal ? 0x1p-25 / weights[i] : 0;
+      roundings.push_back(rounds_weights ? 0x1p-11 + subnormal : 0);
     }
     for (size_t i = 0; i < weights.size(); ++i) mean_error += (weights[i] /= sum) * errors[i];
   }
@@ -82,6 +92,43 @@ struct Values {
   std::vector<std::vector<double>> parts;
 };
 
+// A key of a query: a row of k and v, or -1 beyond the grid, and how far it lies above and to the
+// left.
+struct Key {
+  int64_t row = 0, down = 0, right = 0;
+};
+
+std::vector<Key> keys_of(const ops::Attention& op, int64_t query, int64_t count) {
+  std::vector<Key> keys;
+  int64_t wide = std::max<int64_t>(op.grid_w, 1), y = query / wide, x = query % wide;
+  for (int64_t i = 0; op.window == 0 && i < count; ++i)
+    keys.push_back({i, y - i / wide, x - i % wide});
+  for (int64_t i = 0; i < op.window * op.window; ++i) {
+    int64_t down = y % op.window - i / op.window, right = x % op.window - i % op.window;
+    bool inside = y - down < op.grid_h && x - right < op.grid_w;
+    keys.push_back({inside ? (y - down) * wide + x - right : -1, down, right});
+  }
+  return keys;
+}
+
+// An element of k (port 1) or v (port 2) for one key and head; zeros beyond the grid where no pads
+// are given.
+struct KeyValues {
+  const std::vector<double>& rows;
+  const std::vector<double>* pad;
+  int64_t first, width, column;
+  KeyValues(const Values& values, size_t port, int64_t of_batch, int64_t row_width, int64_t at)
+      : rows(values.parts[port]),
+        pad(values.parts.size() > port + 4 ? &values.parts[port + 4] : nullptr),
+        first(of_batch),
+        width(row_width),
+        column(at) {}
+  double at(const Key& key, int64_t dim) const {
+    if (key.row >= 0) return rows[(first + key.row) * width + column + dim];
+    return pad ? (*pad)[column + dim] : 0.0;
+  }
+};
+
 HeadBound bound_of(const Case& test_case, const Values& values, int64_t batch, int64_t query,
                    int64_t head) {
   auto op = ops::read_attributes<ops::Attention>(test_case.attributes);
@@ -89,27 +136,26 @@ HeadBound bound_of(const Case& test_case, const Values& values, int64_t batch, i
   int64_t width = q[2], kv_batch = k[0] == 1 ? 0 : batch, q_batch = q[0] == 1 ? 0 : batch;
   const double* row = &values.parts[0][(q_batch * q[1] + query) * width + head * op.head_dim];
   HeadBound result;
-  for (int64_t key = 0; key < k[1]; ++key) {
-    const double* other = &values.parts[1][(kv_batch * k[1] + key) * width + head * op.head_dim];
+  KeyValues keys(values, 1, kv_batch * k[1], width, head * op.head_dim);
+  int64_t high = op.window > 0 ? op.window : op.grid_h;
+  int64_t wide = op.window > 0 ? op.window : op.grid_w;
+  for (const Key& key : keys_of(op, query, k[1])) {
     double z = 0, magnitude = 0;
-    auto add = [&](const double* with, double factor) {
-      for (int64_t dim = 0; dim < op.head_dim; ++dim) {
-        z += factor * row[dim] * with[dim];
-        magnitude += factor * std::fabs(row[dim] * with[dim]);
-      }
+    auto add = [&](double product) {
+      z += product;
+      magnitude += std::fabs(product);
     };
-    add(other, op.scale);
-    if (values.parts.size() > 3) {
-      int64_t down = query / op.grid_w - key / op.grid_w + op.grid_h - 1;
-      int64_t right = query % op.grid_w - key % op.grid_w + op.grid_w - 1;
-      add(&values.parts[3][down * op.head_dim], 1);
-      add(&values.parts[4][right * op.head_dim], 1);
+    for (int64_t dim = 0; dim < op.head_dim; ++dim) {
+      add(op.scale * row[dim] * keys.at(key, dim));
+      if (values.parts.size() <= 3) continue;
+      add(row[dim] * values.parts[3][(key.down + high - 1) * op.head_dim + dim]);
+      add(row[dim] * values.parts[4][(key.right + wide - 1) * op.head_dim + dim]);
     }
     result.weights.push_back(z);
     result.errors.push_back(static_cast<double>(op.head_dim + 4) * kUnit * magnitude +
                             kUnit * std::fabs(z));
   }
-  result.finish();
+  result.finish(test_case.inputs[0].view.dtype == DType::F16);
   return result;
 }
 
@@ -122,13 +168,15 @@ Bounds bounds(const Case& test_case, const Exact& exact) {
     for (int64_t query = 0; query < q[1]; ++query) {
       for (int64_t head = 0; head < op.heads; ++head) {
         HeadBound of = bound_of(test_case, values, batch, query, head);
+        std::vector<Key> keys = keys_of(op, query, k[1]);
+        KeyValues v(values, 2, (k[0] == 1 ? 0 : batch) * k[1], q[2], head * op.head_dim);
         for (int64_t dim = 0; dim < op.head_dim; ++dim) {
           double bound = 0, result = 0;
-          for (int64_t key = 0; key < k[1]; ++key) {
-            int64_t from = (k[0] == 1 ? 0 : batch) * k[1] + key;
-            double v = values.parts[2][from * q[2] + head * op.head_dim + dim];
-            bound += of.weights[key] * std::fabs(v) * (of.errors[key] + of.mean_error);
-            result += of.weights[key] * v;
+          for (size_t i = 0; i < keys.size(); ++i) {
+            double value = v.at(keys[i], dim);
+            bound +=
+                of.weights[i] * std::fabs(value) * (of.errors[i] + of.mean_error + of.roundings[i]);
+            result += of.weights[i] * value;
           }
           bounds[0].push_back(bound + kUnit * std::fabs(result));
         }
@@ -162,7 +210,62 @@ TEST(Conformance, Attention) {
       {"grid_3x7", 2, 21, 21, 1, 80, 0, 3, 7},
       {"grid_strided", 1, 24, 24, 2, 20, 0, 4, 6, Layout::StridedRows},
       {"two_chunks", 1, 576, 576, 1, 16, 0, 18, 32},
+      {.name = "windows",
+       .batch = 2,
+       .queries = 35,
+       .keys = 35,
+       .heads = 2,
+       .head_dim = 16,
+       .grid_h = 7,
+       .grid_w = 5,
+       .window = 3},
+      {.name = "windows_without_pads",
+       .batch = 1,
+       .queries = 16,
+       .keys = 16,
+       .heads = 1,
+       .head_dim = 32,
+       .grid_h = 4,
+       .grid_w = 4,
+       .window = 3,
+       .pads = false},
+      {.name = "windows_64",
+       .batch = 1,
+       .queries = 18 * 16,
+       .keys = 18 * 16,
+       .heads = 2,
+       .head_dim = 64,
+       .grid_h = 18,
+       .grid_w = 16,
+       .window = 14},
+      {.name = "windows_80",
+       .batch = 2,
+       .queries = 15 * 28,
+       .keys = 15 * 28,
+       .heads = 1,
+       .head_dim = 80,
+       .grid_h = 15,
+       .grid_w = 28,
+       .spread = 4,
+       .window = 14},
+      {.name = "grid_64",
+       .batch = 1,
+       .queries = 192,
+       .keys = 192,
+       .heads = 2,
+       .head_dim = 64,
+       .grid_h = 3,
+       .grid_w = 64},
       {"long", 1, 5, 1100, 2, 16},
+      {"cells_to_tokens", 2, 300, 7, 8, 16},
+      {.name = "cells_to_tokens_shared",
+       .batch = 2,
+       .queries = 257,
+       .keys = 9,
+       .heads = 4,
+       .head_dim = 32,
+       .q_batch = 1},
+      {"tokens_to_cells", 2, 9, 1300, 2, 16, 1},
       {"no_batch", 0, 5, 5, 1, 8},
       {"no_queries", 2, 0, 5, 1, 8},
   };

@@ -41,13 +41,16 @@ Case make_case(const LinearCase& c) {
 }
 
 // (in + 2) u (sum |x w| + |bias|) for the sum, times the activation's slope, plus the activation
-// itself, plus u |y| for the residual.
+// itself, plus u |y| for the residual. Where x, weight and y are f16 the sum may be rounded to f16
+// before the activation.
 Bounds bounds(const Case& test_case, const Exact& exact) {
   ops::Linear op = ops::read_attributes<ops::Linear>(test_case.attributes);
   std::vector<double> x = values_of(test_case.inputs[0]), weight = values_of(test_case.inputs[1]);
   // A node may leave out trailing optional inputs altogether.
   std::vector<double> bias;
   if (test_case.inputs.size() > 2) bias = values_of(test_case.inputs[2]);
+  bool all_f16 = op.dtype == "f16";
+  for (size_t i = 0; i < 2; ++i) all_f16 = all_f16 && test_case.inputs[i].view.dtype == DType::F16;
   int64_t in = test_case.inputs[1].view.extents[1], out = test_case.inputs[1].view.extents[0];
   Bounds bounds(1);
   for (int64_t i = 0; i < exact.outputs[0].count(); ++i) {
@@ -60,6 +63,7 @@ Bounds bounds(const Case& test_case, const Exact& exact) {
     }
     double error = static_cast<double>(in + 2) * kUnit * magnitude;
     if (!op.activation.empty()) {
+      if (all_f16) error += half_ulp(DType::F16, std::fabs(sum) + error);
       error = error * unary_slope(op.activation, sum) + unary_error(op.activation, sum);
     }
     bounds[0].push_back(error + kUnit * std::fabs(exact.outputs[0].as<double>()[i]));
@@ -163,7 +167,24 @@ std::vector<LinearCase> form_cases() {
                      .activation = name,
                      .bias = kF32,
                      .residual = kF32});
+    cases.push_back({.name = name + "_f16",
+                     .rows = 33,
+                     .in = 96,
+                     .out = 264,
+                     .x = kF16,
+                     .weight = kF16,
+                     .y = kF16,
+                     .activation = name,
+                     .bias = kF16});
   }
+  cases.push_back({.name = "f16_bias",
+                   .rows = 70,
+                   .in = 64,
+                   .out = 136,
+                   .x = kF16,
+                   .weight = kF16,
+                   .y = kF16,
+                   .bias = kF16});
   return cases;
 }
 

@@ -77,6 +77,8 @@ TEST(Conformance, Matmul) {
       }
     }
   }
+  suite.cases.push_back(make_case({{2}, 4, 300, 32, true, DType::F32, DType::F16, DType::F32}));
+  suite.cases.push_back(make_case({{2}, 8, 70, 64, true, DType::F32, DType::BF16, DType::F32}));
   suite.cases.push_back(make_case({{0}, 3, 5, 7, true}));
   suite.cases.push_back(make_case({{2}, 0, 5, 7, false}));
   run_suite(suite);

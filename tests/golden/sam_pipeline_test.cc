@@ -36,7 +36,13 @@ class GoldenSamPipeline : public ::testing::Test {
     lowered_.plan.pipeline = model.staged->pipeline;
     lowered_.plan.model = model.staged->description;
     for (const ir::Graph& graph : model.stages)
-      compiler::lower_stage(graph, {{"prompts", 1, 64}, {"points", 0, 16}}, lowered_);
+      compiler::lower_stage(graph,
+                            {{"prompts", 1, 64},
+                             {"points", 0, 16},
+                             {"chosen", 0, 256},
+                             {"picture_w", 1, 4096},
+                             {"words", 1, 128}},
+                            lowered_);
     constants_ = std::make_unique<compiler::CheckpointConstants>(*weights_, lowered_.recipes);
   }
 

@@ -28,7 +28,13 @@ class GoldenSam : public ::testing::Test {
     data::Json none = data::Json::object();
     model_ = models::kSam.build({none, none, *weights_, ops::builtin_catalogue()});
     for (const ir::Graph& graph : model_.stages) {
-      compiler::lower_stage(graph, {{"prompts", 1, 64}, {"points", 1, 16}}, lowered_);
+      compiler::lower_stage(graph,
+                            {{"prompts", 1, 64},
+                             {"points", 1, 16},
+                             {"chosen", 0, 256},
+                             {"picture_w", 1, 4096},
+                             {"words", 1, 128}},
+                            lowered_);
     }
     constants_ = std::make_unique<compiler::CheckpointConstants>(*weights_, lowered_.recipes);
     session_ = std::make_unique<runtime::Session>(lowered_.plan, *constants_);

@@ -18,21 +18,44 @@ constexpr int64_t kMostShared = 48 << 10;
 
 struct Params {
   Matrix<Any> q, k, v, rel_h, rel_w, out;
-  int q_batches, kv_batches, queries, keys, head_dim, grid_h, grid_w;
+  device::Array<Any> pad_k, pad_v;
+  int q_batches, kv_batches, queries, keys, head_dim;
+  int side_h, side_w;  // cells that positions count: of the grid, or of a window; 0: no positions
+  int window, grid_h, grid_w;
   float scale;
 };
 
-__device__ __forceinline__ float get(const Matrix<Any>& from, int64_t offset, int64_t column) {
-  float value[1];
-  from.load(offset, column, value);
-  return value[0];
+// Where the keys of a query lie.
+struct Place {
+  int row, column;  // of the query, in the grid or its window
+  int top, left;    // of the window in the grid
+
+  __device__ Place(const Params& p, int query) {
+    int wide = max(p.grid_w, 1);
+    row = query / wide, column = query % wide, top = left = 0;
+    if (p.window == 0) return;
+    top = row / p.window * p.window, left = column / p.window * p.window;
+    row -= top, column -= left;
+  }
+  // The row of k and v that a key is; -1: beyond the grid.
+  __device__ int row_of(const Params& p, int key) const {
+    if (p.window == 0) return key;
+    int y = top + key / p.window, x = left + key % p.window;
+    return y < p.grid_h && x < p.grid_w ? y * p.grid_w + x : -1;
+  }
+};
+
+__device__ __forceinline__ float get_or_pad(const Matrix<Any>& from, const device::Array<Any>& pad,
+                                            int64_t first, int row, int64_t column) {
+  if (row >= 0) return get(from, first + row, column);
+  return pad.data ? device::load_one(pad, column) : 0.0f;
 }
 
 // bias[i] = q . table[at - i + extent - 1] for the rows or the columns of the grid.
 __device__ void make_bias(const Params& p, const float* q, const Matrix<Any>& table, int at,
                           int extent, float* bias) {
   for (int i = threadIdx.x; i < extent; i += kThreads) {
-    int64_t row = table.layout.offset(at - i + extent - 1);
+    int64_t row = at - i + extent - 1;
     float sum = 0.0f;
     for (int dim = 0; dim < p.head_dim; ++dim) sum = fmaf(q[dim], get(table, row, dim), sum);
     bias[i] = sum;
@@ -42,21 +65,24 @@ __device__ void make_bias(const Params& p, const float* q, const Matrix<Any>& ta
 __global__ void __launch_bounds__(kThreads) attention_kernel(Params p) {
   extern __shared__ float shared[];
   __shared__ float scratch[kThreads / device::kWarp], weights[kThreads];
-  float *q = shared, *out = q + p.head_dim, *down = out + p.head_dim, *right = down + p.grid_h;
+  float *q = shared, *out = q + p.head_dim, *down = out + p.head_dim, *right = down + p.side_h;
   device::let_next_start();
   device::wait_for_previous();
   int batch = blockIdx.x / p.queries, query = blockIdx.x % p.queries;
   int64_t column = static_cast<int64_t>(blockIdx.y) * p.head_dim;
-  int64_t q_row = p.q.layout.offset((p.q_batches == 1 ? 0 : batch) * p.queries + query);
-  int64_t first_key = static_cast<int64_t>(p.kv_batches == 1 ? 0 : batch) * p.keys;
+  int64_t q_row = static_cast<int64_t>(p.q_batches == 1 ? 0 : batch) * p.queries + query;
+  // Of windows k and v have as many rows as q.
+  int kv_rows = p.window > 0 ? p.queries : p.keys;
+  int64_t first_key = static_cast<int64_t>(p.kv_batches == 1 ? 0 : batch) * kv_rows;
+  Place place(p, query);
   for (int i = threadIdx.x; i < p.head_dim; i += kThreads) {
     q[i] = get(p.q, q_row, column + i);
     out[i] = 0.0f;
   }
   __syncthreads();
-  if (p.grid_h > 0) {
-    make_bias(p, q, p.rel_h, query / p.grid_w, p.grid_h, down);
-    make_bias(p, q, p.rel_w, query % p.grid_w, p.grid_w, right);
+  if (p.side_h > 0) {
+    make_bias(p, q, p.rel_h, place.row, p.side_h, down);
+    make_bias(p, q, p.rel_w, place.column, p.side_w, right);
     __syncthreads();
   }
   float largest = -INFINITY, sum = 0.0f;
@@ -64,11 +90,12 @@ __global__ void __launch_bounds__(kThreads) attention_kernel(Params p) {
     int key = first + threadIdx.x, count = min(kThreads, p.keys - first);
     float score = -INFINITY;
     if (key < p.keys) {
-      int64_t row = p.k.layout.offset(first_key + key);
+      int row = place.row_of(p, key);
       float dot = 0.0f;
-      for (int i = 0; i < p.head_dim; ++i) dot = fmaf(q[i], get(p.k, row, column + i), dot);
+      for (int i = 0; i < p.head_dim; ++i)
+        dot = fmaf(q[i], get_or_pad(p.k, p.pad_k, first_key, row, column + i), dot);
       score = p.scale * dot;
-      if (p.grid_h > 0) score += down[key / p.grid_w] + right[key % p.grid_w];
+      if (p.side_h > 0) score += down[key / p.side_w] + right[key % p.side_w];
     }
     float new_largest = fmaxf(largest, device::block_reduce(score, scratch, device::Max{}));
     float weight = expf(score - new_largest), rescale = expf(largest - new_largest);
@@ -79,8 +106,8 @@ __global__ void __launch_bounds__(kThreads) attention_kernel(Params p) {
     for (int i = threadIdx.x; i < p.head_dim; i += kThreads) {
       float total = out[i] * rescale;
       for (int j = 0; j < count; ++j) {
-        int64_t row = p.v.layout.offset(first_key + first + j);
-        total = fmaf(weights[j], get(p.v, row, column + i), total);
+        int row = place.row_of(p, first + j);
+        total = fmaf(weights[j], get_or_pad(p.v, p.pad_v, first_key, row, column + i), total);
       }
       out[i] = total;
     }
@@ -94,11 +121,12 @@ __global__ void __launch_bounds__(kThreads) attention_kernel(Params p) {
 }
 
 int64_t shared_bytes(const ops::Attention& op) {
-  return (2 * op.head_dim + op.grid_h + op.grid_w) * static_cast<int64_t>(sizeof(float));
+  int64_t sides = op.window > 0 ? 2 * op.window : op.grid_h + op.grid_w;
+  return (2 * op.head_dim + sides) * static_cast<int64_t>(sizeof(float));
 }
 
 ops::Support supports(const ops::OpDesc& desc) {
-  ops::Support support = support_floats(desc, {0, 1, 2, 3, 4}, {0});
+  ops::Support support = support_floats(desc, {0, 1, 2, 3, 4, 5, 6}, {0});
   if (!support.ok) return support;
   auto op = ops::read_attributes<ops::Attention>(*desc.attributes);
   if (shared_bytes(op) > kMostShared - (1 << 10)) {
@@ -125,13 +153,22 @@ void run(const ops::RunArgs& args) {
                 .rel_h = matrix_of<Any>(rel_h),
                 .rel_w = matrix_of<Any>(rel_w),
                 .out = matrix_of<Any>(out),
+                .pad_k = array_of<Any>(input_or_none(args, 5)),
+                .pad_v = array_of<Any>(input_or_none(args, 6)),
                 .q_batches = number(q.extents[0]),
                 .kv_batches = number(k.extents[0]),
                 .queries = number(out.extents[1]),
-                .keys = number(k.extents[1]),
+                .keys = number(op.window > 0 ? op.window * op.window : k.extents[1]),
                 .head_dim = number(op.head_dim),
-                .grid_h = has_positions ? number(op.grid_h) : 0,
-                .grid_w = has_positions ? number(op.grid_w) : 0,
+                .side_h = number(!has_positions  ? 0
+                                 : op.window > 0 ? op.window
+                                                 : op.grid_h),
+                .side_w = number(!has_positions  ? 0
+                                 : op.window > 0 ? op.window
+                                                 : op.grid_w),
+                .window = number(op.window),
+                .grid_h = number(op.grid_h),
+                .grid_w = number(op.grid_w),
                 .scale = static_cast<float>(op.scale)};
   dim3 grid(static_cast<unsigned>(out.rows()), static_cast<unsigned>(op.heads));
   launch(attention_kernel, kAttention.name, {grid, dim3(kThreads), shared_bytes(op), true},

@@ -2,6 +2,7 @@
 
 #include "backends/cuda/impl_list.h"
 #include "backends/cuda/kernels/dispatch.cuh"
+#include "backends/cuda/kernels/flash_positions.cuh"
 #include "backends/cuda/kernels/flash_tile.cuh"
 #include "backends/cuda/kernels/linear.h"
 #include "backends/cuda/kernels/matrix.cuh"
@@ -9,7 +10,7 @@
 #include "backends/cuda/launch.h"
 #include "ops/attention.h"
 
-// Flash attention on the tensor cores without a cache: a block takes 128 queries of a head and goes
+// Flash attention on the tensor cores without a cache: a block takes 192 queries of a head and goes
 // over the keys in tiles, the next tile being copied meanwhile.
 //
 // Decomposed relative positions: a query's products with the tables are as many as the grid has
@@ -19,7 +20,7 @@
 namespace tenon::cuda {
 namespace {
 
-constexpr int kWarps = 8, kThreads = kWarps * 32, kRows = kWarps * 16;
+constexpr int kWarps = 12, kThreads = kWarps * 32, kRows = kWarps * 16;
 constexpr int kStages = 2;
 constexpr int kPad = 8;        // elements: eight rows of a matrix load then lie in different banks
 constexpr int kMostGrid = 64;  // rows and columns whose biases fit beside the tiles
@@ -70,37 +71,20 @@ __device__ __forceinline__ void start_rows(const T* from, int64_t pitch, int fir
   }
 }
 
-// bias[row][i] = log2(e) q[row] . table[at(row) - i + extent - 1] for the warp's 16 rows. Every
-// product with the table is made, and kept where it is met.
-template <class T, int kDim, class At>
-__device__ void make_bias(uint32_t queries, const T* table, int64_t pitch, int extent, const At& at,
-                          float* bias, int bias_row) {
-  int lane = threadIdx.x % 32, g = lane / 4, t = lane % 4;
-  uint32_t query_at = queries + ((lane % 16) * Layout<kDim>::kPitch + lane / 16 * 8) * 2;
-  for (int first = 0; first < 2 * extent - 1; first += 8) {
-    float products[4] = {};
-    const T* row = table + min(first + g, 2 * extent - 2) * pitch + 2 * t;
-#pragma unroll
-    for (int k = 0; k < kDim / 16; ++k) {
-      uint32_t a[4];
-      device::load_matrices(a, query_at + k * 32);
-      uint32_t low = *reinterpret_cast<const uint32_t*>(row + k * 16);
-      uint32_t high = *reinterpret_cast<const uint32_t*>(row + k * 16 + 8);
-      device::mma_16x8x16<T>(products, a, low, high);
-    }
-#pragma unroll
-    for (int i = 0; i < 4; ++i) {
-      int place = first + 2 * t + i % 2, own = g + i / 2 * 8, met = at(own) - place + extent - 1;
-      if (met >= 0 && met < extent) bias[own * bias_row + met] = products[i] * device::kLog2E;
-    }
-  }
-}
+// What is added to scores.
+enum class Bias {
+  None,
+  Positions,     // looked up for every key
+  RowPositions,  // a tile of keys is one row of the grid: columns' biases stay in registers
+};
 
-template <class T, int kDim, bool kBiased>
+template <class T, int kDim, Bias kBias>
 __global__ void __launch_bounds__(kThreads, 1) attention_flash_kernel(Params p) {
   using Sizes = Layout<kDim>;
   constexpr int kKeys = Sizes::kKeys;
   using Flash = device::FlashTile<T, kDim, kKeys, Sizes::kPitch>;
+  // Rounding weights once costs 2^-11 each in f16; bf16 would lose 2^-8.
+  constexpr bool kSplitWeights = !std::is_same_v<T, device::f16>;
   extern __shared__ __align__(16) unsigned char shared_bytes[];
   T* queries = reinterpret_cast<T*>(shared_bytes);
   T* tiles = queries + Sizes::kQuery;
@@ -128,17 +112,28 @@ __global__ void __launch_bounds__(kThreads, 1) attention_flash_kernel(Params p) 
   uint32_t own_queries = device::shared_address(queries + warp * 16 * Sizes::kPitch);
   int bias_row = bias_pitch(p.grid_h, p.grid_w);
   float* own_biases = biases + warp * 16 * bias_row;
-  if constexpr (kBiased) {
+  float by_column[kBias == Bias::RowPositions ? kKeys / 8 : 1][4];
+  if constexpr (kBias != Bias::None) {
     device::wait_for_copies<0>();
     __syncthreads();
     int first = first_query + warp * 16;
-    make_bias<T, kDim>(
+    device::make_bias<T, kDim, Sizes::kPitch>(
         own_queries, static_cast<const T*>(p.rel_h), p.rel_h_pitch, p.grid_h,
         [&](int row) { return (first + row) / p.grid_w; }, own_biases, bias_row);
-    make_bias<T, kDim>(
+    device::make_bias<T, kDim, Sizes::kPitch>(
         own_queries, static_cast<const T*>(p.rel_w), p.rel_w_pitch, p.grid_w,
         [&](int row) { return (first + row) % p.grid_w; }, own_biases + p.grid_h, bias_row);
     __syncwarp();
+    if constexpr (kBias == Bias::RowPositions) {
+#pragma unroll
+      for (int n = 0; n < kKeys / 8; ++n) {
+#pragma unroll
+        for (int i = 0; i < 4; ++i) {
+          by_column[n][i] =
+              own_biases[(g + Flash::half_of(i) * 8) * bias_row + p.grid_h + Flash::key_of(n, i)];
+        }
+      }
+    }
   }
 
   Flash flash;
@@ -150,22 +145,34 @@ __global__ void __launch_bounds__(kThreads, 1) attention_flash_kernel(Params p) 
     uint32_t keys = device::shared_address(tiles + stage * 2 * Sizes::kTile);
     typename Flash::Scores scores;
     Flash::multiply(own_queries, keys, scores);
+    if constexpr (kBias == Bias::RowPositions) {
+      const float* by_row = own_biases + g * bias_row + first / kKeys;
+      float of_row[2] = {by_row[0], by_row[8 * bias_row]};
 #pragma unroll
-    for (int n = 0; n < kKeys / 8; ++n) {
+      for (int n = 0; n < kKeys / 8; ++n) {
 #pragma unroll
-      for (int i = 0; i < 4; ++i) {
-        int key = first + Flash::key_of(n, i);
-        float value = scores[n][i] * factor;
-        if constexpr (kBiased) {
-          const float* bias = own_biases + (g + Flash::half_of(i) * 8) * bias_row;
-          int row = min(key, p.keys - 1) / p.grid_w, at = min(key, p.keys - 1) - row * p.grid_w;
-          value += bias[row] + bias[p.grid_h + at];
+        for (int i = 0; i < 4; ++i) {
+          scores[n][i] = fmaf(scores[n][i], factor, by_column[n][i]) + of_row[Flash::half_of(i)];
         }
-        scores[n][i] = key < p.keys ? value : -INFINITY;
+      }
+    } else {
+#pragma unroll
+      for (int n = 0; n < kKeys / 8; ++n) {
+#pragma unroll
+        for (int i = 0; i < 4; ++i) {
+          int key = first + Flash::key_of(n, i);
+          float value = scores[n][i] * factor;
+          if constexpr (kBias == Bias::Positions) {
+            const float* bias = own_biases + (g + Flash::half_of(i) * 8) * bias_row;
+            int row = min(key, p.keys - 1) / p.grid_w, at = min(key, p.keys - 1) - row * p.grid_w;
+            value += bias[row] + bias[p.grid_h + at];
+          }
+          scores[n][i] = key < p.keys ? value : -INFINITY;
+        }
       }
     }
     flash.weigh(scores);
-    flash.accumulate(scores, keys + Sizes::kTile * 2);
+    flash.template accumulate<kSplitWeights>(scores, keys + Sizes::kTile * 2);
     __syncthreads();
   }
 
@@ -198,10 +205,12 @@ void launch_dim(const Params& p, int heads, int batches, cudaStream_t stream) {
     allow_shared_bytes(reinterpret_cast<const void*>(kernel), shape.shared_bytes);
     launch(kernel, "attention_flash", shape, stream, p);
   };
-  if (p.grid_h > 0) {
-    with(attention_flash_kernel<T, kDim, true>, bias_bytes(p.grid_h, p.grid_w));
+  if (p.grid_h == 0) {
+    with(attention_flash_kernel<T, kDim, Bias::None>, 0);
+  } else if (p.grid_w == keys_of(kDim)) {
+    with(attention_flash_kernel<T, kDim, Bias::RowPositions>, bias_bytes(p.grid_h, p.grid_w));
   } else {
-    with(attention_flash_kernel<T, kDim, false>, 0);
+    with(attention_flash_kernel<T, kDim, Bias::Positions>, bias_bytes(p.grid_h, p.grid_w));
   }
 }
 
@@ -225,6 +234,7 @@ ops::Support supports(const ops::OpDesc& desc) {
   ops::Support support = kAttention.supports(desc);
   if (!support.ok) return support;
   auto op = ops::read_attributes<ops::Attention>(*desc.attributes);
+  if (op.window > 0) return ops::Support::no("has windows");
   DType dtype = desc.inputs[0].dtype;
   if (dtype == DType::F32) return ops::Support::no("q is f32");
   for (const ops::TensorDesc& input : desc.inputs) {

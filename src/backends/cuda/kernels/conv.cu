@@ -27,12 +27,6 @@ struct Sizes {
   int activation;
 };
 
-__device__ __forceinline__ float get(const Matrix<Any>& from, int64_t row, int64_t column) {
-  float value[1];
-  from.load(from.layout.offset(row), column, value);
-  return value[0];
-}
-
 // The element of x at place `k` of the kernel for a pixel of y; 0 outside of the picture.
 __device__ float under_kernel(const Matrix<Any>& x, const Sizes& sizes, int pixel, int k,
                               int group) {

@@ -87,8 +87,9 @@ struct FlashTile {
     }
   }
 
-  // out += weights . values. Weights enter as two 16-bit numbers, the rounded one and the rest:
-  // rounded once they would cost 2^-9, which is more than f32 promises.
+  // out += weights . values. Split weights enter as two 16-bit numbers, the rounded one and the
+  // rest: rounded once they cost 2^-9 (bf16) or 2^-12, which is more than f32 promises.
+  template <bool kSplit = true>
   __device__ __forceinline__ void accumulate(const Scores& weights, uint32_t values) {
     int lane = threadIdx.x % 32;
     uint32_t value_at = values + ((lane % 16) * kPitch + lane / 16 * 8) * 2;
@@ -99,7 +100,9 @@ struct FlashTile {
       for (int i = 0; i < 4; ++i) {
         float x = weights[2 * k + i / 2][i % 2 * 2], y = weights[2 * k + i / 2][i % 2 * 2 + 1];
         high[i] = pack<T>(x, y);
-        rest[i] = pack<T>(x - unpack_low<T>(high[i]), y - unpack_high<T>(high[i]));
+        if constexpr (kSplit) {
+          rest[i] = pack<T>(x - unpack_low<T>(high[i]), y - unpack_high<T>(high[i]));
+        }
       }
 #pragma unroll
       for (int n = 0; n < kDim / 16; ++n) {
@@ -107,8 +110,10 @@ struct FlashTile {
         load_matrices_transposed(b, value_at + (k * 16 * kPitch + n * 16) * 2);
         mma_16x8x16<T>(out[2 * n], high, b[0], b[1]);
         mma_16x8x16<T>(out[2 * n + 1], high, b[2], b[3]);
-        mma_16x8x16<T>(out[2 * n], rest, b[0], b[1]);
-        mma_16x8x16<T>(out[2 * n + 1], rest, b[2], b[3]);
+        if constexpr (kSplit) {
+          mma_16x8x16<T>(out[2 * n], rest, b[0], b[1]);
+          mma_16x8x16<T>(out[2 * n + 1], rest, b[2], b[3]);
+        }
       }
     }
   }

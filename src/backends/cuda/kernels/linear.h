@@ -60,6 +60,14 @@ void run_linear_simple(const LinearCall& call);
 // sums may be y itself: linear_epilogue.cu.
 void run_linear_epilogue(const LinearCall& call, const float* sums, int64_t sums_pitch);
 
+// y = activation(y) in place, y in f16: linear_epilogue.cu.
+void run_linear_activation(const LinearCall& call);
+
+// The product by linear_cublaslt.cc, or by the simple form where its library cannot; and the
+// workspace that takes.
+void run_linear(const LinearCall& call);
+int64_t linear_workspace_bytes(int64_t rows, int64_t outputs, DType y);
+
 // Whether linear_cublaslt.cc has its library.
 bool has_cublaslt();
 

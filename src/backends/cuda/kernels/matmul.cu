@@ -20,12 +20,6 @@ struct Sizes {
   bool transpose_b;
 };
 
-__device__ __forceinline__ float get(const Matrix<Any>& from, int64_t row, int64_t column) {
-  float value[1];
-  from.load(from.layout.offset(row), column, value);
-  return value[0];
-}
-
 __global__ void __launch_bounds__(SimpleProduct::kThreads)
     matmul_kernel(Matrix<Any> a, Matrix<Any> b, Matrix<Any> y, Sizes sizes) {
   __shared__ SimpleProduct::Shared shared;

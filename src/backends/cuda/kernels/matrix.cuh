@@ -55,6 +55,14 @@ struct Matrix {
   }
 };
 
+// One element, as f32.
+template <class T>
+__device__ __forceinline__ float get(const Matrix<T>& from, int64_t row, int64_t column) {
+  float value[1];
+  from.load(from.layout.offset(row), column, value);
+  return value[0];
+}
+
 template <class T>
 device::Array<T> array_of(const TensorView& view) {
   if constexpr (std::is_same_v<T, device::Any>) {

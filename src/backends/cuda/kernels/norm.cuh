@@ -159,9 +159,9 @@ NormParams<T, Y> norm_params(const NormCall& call) {
           .eps = static_cast<float>(call.eps)};
 }
 
-template <NormKind kind, class T, class Y, int C>
+template <NormKind kind, class T, class Y, int C, int kVector = 8>
 void start_norm(const ops::RunArgs& args, const NormCall& call) {
-  constexpr int kVector = 8, kRowsABlock = 4;
+  constexpr int kRowsABlock = 4;
   int64_t rows = call.x.rows(), columns = call.x.columns();
   if (columns <= device::kWarp * kVector * C) {
     LaunchShape shape{dim3(static_cast<unsigned>((rows + kRowsABlock - 1) / kRowsABlock)),
@@ -178,11 +178,16 @@ void start_norm(const ops::RunArgs& args, const NormCall& call) {
          norm_params<T, Y>(call));
 }
 
-// A warp a row up to 1024 columns; a block a row above, with 1, 2 or 4 vectors a thread.
+// A warp a row up to 1024 columns, in vectors that leave no lane idle; a block a row above, with 1,
+// 2 or 4 vectors a thread.
 template <NormKind kind, class T, class Y>
 void start_norm_of(const ops::RunArgs& args, const NormCall& call) {
   int64_t columns = call.x.columns();
-  if (columns <= 1024) {
+  if (columns <= 64) {
+    start_norm<kind, T, Y, 1, 2>(args, call);
+  } else if (columns <= 256) {
+    start_norm<kind, T, Y, 1>(args, call);
+  } else if (columns <= 1024) {
     start_norm<kind, T, Y, 4>(args, call);
   } else if (columns <= 8192) {
     start_norm<kind, T, Y, 1>(args, call);

@@ -7,10 +7,30 @@
 namespace tenon::cuda {
 namespace {
 
+// The last axes become one where they follow each other in both, so that whole rows are moved.
+void merge_last_axes(TensorView& x, TensorView& y) {
+  while (x.rank() > 1) {
+    int last = x.rank() - 1;
+    bool follows = x.strides[last - 1] == x.strides[last] * x.extents[last] &&
+                   y.strides[last - 1] == y.strides[last] * y.extents[last];
+    if (!follows) return;
+    for (TensorView* view : {&x, &y}) {
+      Extents extents, strides;
+      for (int axis = 0; axis < last; ++axis) {
+        extents.push_back(view->extents[axis] * (axis == last - 1 ? view->extents[last] : 1));
+        strides.push_back(axis == last - 1 ? view->strides[last] : view->strides[axis]);
+      }
+      view->extents = extents, view->strides = strides;
+    }
+  }
+}
+
 void run(const ops::RunArgs& args) {
   if (args.outputs[0].count() == 0) return;
   TensorView x = args.inputs[0].permuted(ops::attributes_of<ops::Transpose>(args).permutation);
-  copy_rows(args, kTranspose.name, x, args.outputs[0], AllRows());
+  TensorView y = args.outputs[0];
+  merge_last_axes(x, y);
+  copy_rows(args, kTranspose.name, x, y, AllRows());
 }
 
 }  // namespace

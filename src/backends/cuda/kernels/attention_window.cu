@@ -1,0 +1,304 @@
+#include <algorithm>
+
+#include "backends/cuda/impl_list.h"
+#include "backends/cuda/kernels/dispatch.cuh"
+#include "backends/cuda/kernels/flash_positions.cuh"
+#include "backends/cuda/kernels/flash_tile.cuh"
+#include "backends/cuda/kernels/linear.h"
+#include "backends/cuda/kernels/matrix.cuh"
+#include "backends/cuda/kernels/support.h"
+#include "backends/cuda/launch.h"
+#include "ops/attention.h"
+
+// Attention inside windows of at most 16 x 16 cells, on the tensor cores. A block takes one head of
+// one window and seven of its rows of queries: its keys and values are gathered from the rows of
+// the picture, cells beyond the grid from the pads, and all lie in shared memory. A row of the
+// window is 16 keys, so that what is added for a key's column is the same in every row and stays in
+// registers. A warp takes the queries of one row of the window after another; rows beyond the grid
+// are never looked at.
+namespace tenon::cuda {
+namespace {
+
+constexpr int kColumns = 16;  // of a row of a window, in shared memory
+constexpr int kRows = 2;      // of the window, in a step; more want more registers
+constexpr int kWarps = 7, kThreads = kWarps * 32;
+constexpr int kPad = 8;  // elements: eight rows of a matrix load then lie in different banks
+
+struct Params {
+  const void *q, *k, *v, *rel_h, *rel_w, *pad_k, *pad_v;
+  void* out;
+  // In elements, from cell to cell and from picture to picture (0: one for all).
+  int64_t q_pitch, k_pitch, v_pitch, out_pitch, q_batch, k_batch, v_batch, out_batch;
+  int64_t rel_h_pitch, rel_w_pitch;
+  int window, grid_h, grid_w, windows_across;
+  float scale;
+  DType out_dtype;
+};
+
+constexpr int kBiasPitch = 2 * kColumns + 1;
+
+template <int kDim>
+struct Layout {
+  static constexpr int kPitch = kDim + kPad;
+  static constexpr int kKeys = kRows * kColumns;  // of a step
+  static constexpr int kQueries = kWarps * kColumns * kPitch;
+  static constexpr int kBiases = kWarps * kColumns * kBiasPitch;
+  // K and V of a window of `steps` steps, queries and biases of the warps.
+  static constexpr int64_t bytes(int steps) {
+    return 2 * (2 * static_cast<int64_t>(steps) * kKeys * kPitch + kQueries) + 4 * kBiases;
+  }
+};
+
+// Rows [first row, end row) x 16 columns of a window into shared memory. What lies in the window
+// but beyond the grid comes from `pad`, where that is given; all else is zero.
+template <class T, int kDim>
+__device__ __forceinline__ void start_cells(const Params& p, const T* from, int64_t pitch,
+                                            const T* pad, int top, int left, int row, int end,
+                                            int first_thread, int threads, T* shared) {
+  constexpr int kPieces = kDim / 8;
+  int count = (end - row) * kColumns * kPieces;
+  for (int piece = first_thread; piece < count; piece += threads) {
+    int cell = piece / kPieces, at = piece % kPieces * 8;
+    int down = row + cell / kColumns, across = cell % kColumns;
+    bool in_window = down < p.window && across < p.window;
+    bool in_grid = in_window && top + down < p.grid_h && left + across < p.grid_w;
+    const T* source = from + at;
+    if (in_grid) {
+      source += (static_cast<int64_t>(top + down) * p.grid_w + left + across) * pitch;
+    } else if (pad) {
+      source = pad + at;
+    }
+    device::copy_async(device::shared_address(shared + cell * (kDim + kPad) + at), source,
+                       in_grid || (in_window && pad));
+  }
+}
+
+// Two blocks of a multiprocessor: at most 128 registers, which split weights do not leave for the
+// largest head.
+template <class T, int kDim>
+constexpr int kLeastBlocks = std::is_same_v<T, device::bf16>&& kDim == 80 ? 1 : 2;
+
+template <class T, int kDim>
+__global__ void __launch_bounds__(kThreads, (kLeastBlocks<T, kDim>))
+    attention_window_kernel(Params p) {
+  using Sizes = Layout<kDim>;
+  using Flash = device::FlashTile<T, kDim, Sizes::kKeys, Sizes::kPitch>;
+  // Rounding weights once costs 2^-12 each in f16; bf16 would lose 2^-9.
+  constexpr bool kSplitWeights = !std::is_same_v<T, device::f16>;
+  extern __shared__ __align__(16) unsigned char shared_bytes[];
+  int steps = (p.window + kRows - 1) / kRows;
+  T* keys = reinterpret_cast<T*>(shared_bytes);
+  T* values = keys + steps * Sizes::kKeys * Sizes::kPitch;
+  T* queries = values + steps * Sizes::kKeys * Sizes::kPitch;
+  float* biases = reinterpret_cast<float*>(queries + Sizes::kQueries);
+  device::let_next_start();
+  device::wait_for_previous();
+
+  int parts = (p.window + kWarps - 1) / kWarps, at = static_cast<int>(blockIdx.x) / parts;
+  int top = at / p.windows_across * p.window, left = at % p.windows_across * p.window;
+  int first_row = static_cast<int>(blockIdx.x) % parts * kWarps;
+  int rows = min(p.window, p.grid_h - top);
+  if (first_row >= rows) return;
+  int batch = blockIdx.z, warp = threadIdx.x / 32, lane = threadIdx.x % 32;
+  int g = lane / 4, t = lane % 4;
+  int64_t column = static_cast<int64_t>(blockIdx.y) * kDim;
+  const T* q = static_cast<const T*>(p.q) + batch * p.q_batch + column;
+  auto start_keys = [&](const void* from, int64_t batch_stride, int64_t pitch, const void* pad,
+                        T* to) {
+    start_cells<T, kDim>(p, static_cast<const T*>(from) + batch * batch_stride + column, pitch,
+                         pad ? static_cast<const T*>(pad) + column : nullptr, top, left, 0,
+                         steps * kRows, threadIdx.x, kThreads, to);
+  };
+  start_keys(p.k, p.k_batch, p.k_pitch, p.pad_k, keys);
+  start_keys(p.v, p.v_batch, p.v_pitch, p.pad_v, values);
+
+  T* own_queries = queries + warp * kColumns * Sizes::kPitch;
+  uint32_t queries_at = device::shared_address(own_queries);
+  uint32_t keys_at = device::shared_address(keys), values_at = device::shared_address(values);
+  float* own_biases = biases + warp * kColumns * kBiasPitch;
+  float factor = p.scale * device::kLog2E;
+  int row = first_row + warp;
+  if (row < rows) {
+    start_cells<T, kDim>(p, q, p.q_pitch, nullptr, top, left, row, row + 1, lane, 32, own_queries);
+  }
+  device::commit_copies();
+  device::wait_for_copies<0>();
+  __syncthreads();
+  if (row >= rows) return;
+
+  float by_column[2][4];
+  if (p.rel_h) {
+    device::make_bias<T, kDim, Sizes::kPitch>(
+        queries_at, static_cast<const T*>(p.rel_h), p.rel_h_pitch, p.window,
+        [&](int) { return row; }, own_biases, kBiasPitch);
+    device::make_bias<T, kDim, Sizes::kPitch>(
+        queries_at, static_cast<const T*>(p.rel_w), p.rel_w_pitch, p.window,
+        [&](int query) { return query; }, own_biases + kColumns, kBiasPitch);
+    __syncwarp();
+  }
+#pragma unroll
+  for (int parity = 0; parity < 2; ++parity) {
+#pragma unroll
+    for (int i = 0; i < 4; ++i) {
+      int across = parity * 8 + 2 * t + i % 2;
+      float bias = p.rel_h ? own_biases[(g + i / 2 * 8) * kBiasPitch + kColumns + across] : 0.0f;
+      by_column[parity][i] = across < p.window ? bias : -INFINITY;
+    }
+  }
+
+  Flash flash;
+  for (int step = 0; step < steps; ++step) {
+    uint32_t offset = step * Sizes::kKeys * Sizes::kPitch * 2;
+    typename Flash::Scores scores;
+    Flash::multiply(queries_at, keys_at + offset, scores);
+#pragma unroll
+    for (int down = 0; down < kRows; ++down) {
+      int key_row = step * kRows + down;
+      float by_row[2];
+#pragma unroll
+      for (int half = 0; half < 2; ++half) {
+        float bias = p.rel_h ? own_biases[(g + half * 8) * kBiasPitch + key_row] : 0.0f;
+        by_row[half] = key_row < p.window ? bias : -INFINITY;
+      }
+#pragma unroll
+      for (int parity = 0; parity < 2; ++parity) {
+#pragma unroll
+        for (int i = 0; i < 4; ++i) {
+          float& score = scores[2 * down + parity][i];
+          score = fmaf(score, factor, by_column[parity][i]) + by_row[i / 2];
+        }
+      }
+    }
+    flash.weigh(scores);
+    flash.template accumulate<kSplitWeights>(scores, values_at + offset);
+  }
+
+  device::Array<device::Any> results{p.out, p.out_dtype};
+#pragma unroll
+  for (int half = 0; half < 2; ++half) {
+    float total = flash.total(half);
+    int across = half * 8 + g;
+    if (across >= p.window || left + across >= p.grid_w) continue;
+    int64_t cell = static_cast<int64_t>(top + row) * p.grid_w + left + across;
+    int64_t to = batch * p.out_batch + cell * p.out_pitch + column + 2 * t;
+#pragma unroll
+    for (int n = 0; n < kDim / 8; ++n) {
+      float pair[2] = {flash.out[n][2 * half] / total, flash.out[n][2 * half + 1] / total};
+      results.store(to + n * 8, pair);
+    }
+  }
+}
+
+template <class T, int kDim>
+void launch_dim(const Params& p, int heads, int batches, cudaStream_t stream) {
+  auto kernel = attention_window_kernel<T, kDim>;
+  int down = (p.grid_h + p.window - 1) / p.window, parts = (p.window + kWarps - 1) / kWarps;
+  LaunchShape shape{dim3(static_cast<unsigned>(down * p.windows_across * parts),
+                         static_cast<unsigned>(heads), static_cast<unsigned>(batches)),
+                    dim3(kThreads), Layout<kDim>::bytes((p.window + kRows - 1) / kRows), true};
+  allow_shared_bytes(reinterpret_cast<const void*>(kernel), shape.shared_bytes);
+  launch(kernel, "attention_window", shape, stream, p);
+}
+
+template <class T>
+void launch_window(const Params& p, int64_t head_dim, int heads, int batches, cudaStream_t stream) {
+  switch (head_dim) {
+    case 16:
+      return launch_dim<T, 16>(p, heads, batches, stream);
+    case 32:
+      return launch_dim<T, 32>(p, heads, batches, stream);
+    case 64:
+      return launch_dim<T, 64>(p, heads, batches, stream);
+    default:
+      return launch_dim<T, 80>(p, heads, batches, stream);
+  }
+}
+
+ops::Support supports(const ops::OpDesc& desc) {
+  ops::Support support = kAttention.supports(desc);
+  if (!support.ok) return support;
+  auto op = ops::read_attributes<ops::Attention>(*desc.attributes);
+  if (op.window == 0) return ops::Support::no("has no windows");
+  if (op.window > kColumns) return ops::Support::no("windows are wider than 16 cells");
+  DType dtype = desc.inputs[0].dtype;
+  if (dtype == DType::F32) return ops::Support::no("q is f32");
+  for (const ops::TensorDesc& input : desc.inputs) {
+    if (input.present && input.dtype != dtype) return ops::Support::no("inputs of several types");
+  }
+  constexpr int64_t kDims[] = {16, 32, 64, 80};
+  if (std::find(std::begin(kDims), std::end(kDims), op.head_dim) == std::end(kDims)) {
+    return ops::Support::no("head_dim is none of 16, 32, 64, 80");
+  }
+  if (desc.outputs[0].extents[0] > 65535) return ops::Support::no("more than 65535 in a batch");
+  return support;
+}
+
+// Rows at one distance, from 16 bytes to 16 bytes.
+bool lies_well(const TensorView& view) {
+  if (!view.defined()) return true;
+  int64_t pitch = view.rank() > 1 ? view.strides[view.rank() - 2] : 0;
+  bool batches = view.rank() < 3 || view.strides[0] % 8 == 0 || view.extents[0] == 1;
+  return MatrixRef{view.data, view.dtype, pitch}.is_aligned() && view.strides.back() == 1 &&
+         batches;
+}
+
+void run(const ops::RunArgs& args) {
+  const ops::Attention& op = ops::attributes_of<ops::Attention>(args);
+  const TensorView &q = args.inputs[0], &k = args.inputs[1], &v = args.inputs[2];
+  const TensorView& out = args.outputs[0];
+  if (out.count() == 0) return;
+  TensorView rel_h = input_or_none(args, 3), rel_w = input_or_none(args, 4);
+  TensorView pad_k = input_or_none(args, 5), pad_v = input_or_none(args, 6);
+  bool fits = out.strides.back() == 1 && out.strides[1] % 2 == 0;
+  for (const TensorView& view : {q, k, v, rel_h, rel_w, pad_k, pad_v}) {
+    fits = fits && lies_well(view);
+  }
+  // Cards before Hopper have less shared memory than the largest window takes.
+  int64_t shared = Layout<80>::bytes(8);
+  if (!fits || shared > current_card().shared_bytes) return kAttention.run(args);
+  auto batch_stride = [](const TensorView& view) {
+    return view.extents[0] == 1 ? 0 : view.strides[0];
+  };
+  bool biased = rel_h.defined();
+  auto number = [](int64_t value) { return static_cast<int>(value); };
+  Params params{.q = q.data,
+                .k = k.data,
+                .v = v.data,
+                .rel_h = rel_h.data,
+                .rel_w = rel_w.data,
+                .pad_k = pad_k.data,
+                .pad_v = pad_v.data,
+                .out = out.data,
+                .q_pitch = q.strides[1],
+                .k_pitch = k.strides[1],
+                .v_pitch = v.strides[1],
+                .out_pitch = out.strides[1],
+                .q_batch = batch_stride(q),
+                .k_batch = batch_stride(k),
+                .v_batch = batch_stride(v),
+                .out_batch = out.strides[0],
+                .rel_h_pitch = biased ? rel_h.strides[0] : 0,
+                .rel_w_pitch = biased ? rel_w.strides[0] : 0,
+                .window = number(op.window),
+                .grid_h = number(op.grid_h),
+                .grid_w = number(op.grid_w),
+                .windows_across = number((op.grid_w + op.window - 1) / op.window),
+                .scale = static_cast<float>(op.scale),
+                .out_dtype = out.dtype};
+  int heads = number(op.heads), batches = number(out.extents[0]);
+  if (q.dtype == DType::BF16) {
+    launch_window<device::bf16>(params, op.head_dim, heads, batches, stream_of(args));
+  } else {
+    launch_window<device::f16>(params, op.head_dim, heads, batches, stream_of(args));
+  }
+}
+
+}  // namespace
+
+const ops::Implementation kAttentionWindow = {.name = "attention__f16_bf16__window16__sm80",
+                                              .op = ops::Attention::kName,
+                                              .supports = supports,
+                                              .prepare = ops::prepare_attributes<ops::Attention>,
+                                              .run = run};
+
+}  // namespace tenon::cuda
