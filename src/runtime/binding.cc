@@ -5,6 +5,9 @@
 #include "base/checked.h"
 #include "base/error.h"
 #include "base/text.h"
+#include "ops/attention.h"
+#include "ops/reshape.h"
+#include "ops/slice.h"
 #include "runtime/active_tactics.h"
 #include "runtime/step_signature.h"
 
@@ -91,6 +94,42 @@ void add_step(Binding& binding, const plan::Stage& stage, const plan::Step& step
   binding.choices.push_back(std::move(choice));
 }
 
+// Whether all that reads a value is attention, as q, k or v, which lie in rows of any distance.
+bool only_attended(const plan::Stage& stage, int32_t value) {
+  bool read = false;
+  for (const plan::Step& step : stage.steps) {
+    for (size_t port = 0; port < step.inputs.size(); ++port) {
+      if (step.inputs[port] != value) continue;
+      if (step.op != ops::Attention::kName || port > 2) return false;
+      read = true;
+    }
+  }
+  return read &&
+         std::find(stage.outputs.begin(), stage.outputs.end(), value) == stage.outputs.end();
+}
+
+std::vector<int32_t> find_views(const plan::Stage& stage) {
+  std::vector<int32_t> shows(stage.values.size(), -1);
+  auto in_arena = [&](int32_t value) {
+    return stage.values[value].role == plan::ValueRole::Intermediate;
+  };
+  std::vector<bool> is_part(stage.values.size(), false);
+  for (const plan::Step& step : stage.steps) {
+    bool reshape = step.op == ops::Reshape::kName, part = step.op == ops::Slice::kName;
+    if (!reshape && !part) continue;
+    int32_t from = step.inputs[0], to = step.outputs[0];
+    if (from < 0 || !in_arena(from) || !in_arena(to) || is_part[from]) continue;
+    if (part) {
+      auto op = ops::read_attributes<ops::Slice>(step.attributes);
+      bool last = op.axis + 1 == static_cast<int64_t>(stage.values[from].type.shape.size());
+      if (!last || !only_attended(stage, to)) continue;
+      is_part[to] = true;
+    }
+    shows[to] = from;
+  }
+  return shows;
+}
+
 }  // namespace
 
 BoundStep bind_step(const ops::Implementation& implementation, const ops::OpDesc& desc) {
@@ -121,24 +160,34 @@ std::vector<Candidate> find_candidates(const ops::OpDesc& desc,
 }
 
 Binding bind_stage(const plan::Stage& stage, const SymbolValues& bounds,
-                   const std::vector<Backend>& backends, ActiveTactics* tactics) {
+                   const std::vector<Backend>& backends, ActiveTactics* tactics, bool views) {
   Binding binding;
   binding.bounds = bounds;
+  binding.shows.assign(stage.values.size(), -1);
+  if (views) binding.shows = find_views(stage);
   Problems problems;
   for (const plan::Step& step : stage.steps) {
     add_step(binding, stage, step, backends, tactics, problems);
   }
   problems.throw_if_any();
 
+  // Memory that others show lives as long as they do. Views come after what they show.
+  std::vector<int32_t> last_steps;
+  for (const plan::ValueInfo& value : stage.values) last_steps.push_back(value.last_step);
+  for (size_t i = stage.steps.size(); i-- > 0;) {
+    if (!binding.is_view(stage.steps[i])) continue;
+    int32_t to = stage.steps[i].outputs[0], from = binding.shows[to];
+    last_steps[from] = std::max(last_steps[from], last_steps[to]);
+  }
   std::vector<BufferNeed> needs;
   std::vector<size_t> owners;
   for (size_t i = 0; i < stage.values.size(); ++i) {
     const plan::ValueInfo& value = stage.values[i];
-    if (value.role != plan::ValueRole::Intermediate) continue;
+    if (value.role != plan::ValueRole::Intermediate || binding.shows[i] >= 0) continue;
     Extents extents = evaluate(value.type.shape, bounds);
     int64_t bytes = dtype_bytes(value.type.dtype, checked_product(extents.span(), "intermediate"));
     // Every buffer is at least one line, so that a zero-sized value still has an address.
-    needs.push_back({std::max<int64_t>(bytes, 64), value.first_step, value.last_step});
+    needs.push_back({std::max<int64_t>(bytes, 64), value.first_step, last_steps[i]});
     owners.push_back(i);
   }
   ArenaLayout layout = lay_out_arena(needs);

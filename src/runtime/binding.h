@@ -34,6 +34,12 @@ struct Binding {
   std::vector<BoundStep> steps;
   std::vector<StepChoice> choices;
   std::vector<int64_t> offsets;  // of each value in the arena; -1 for values that are not in it
+  // Of each value: whose memory it shows in another shape, or a part of; -1: it has its own. The
+  // step that makes such a value has nothing to do.
+  std::vector<int32_t> shows;
+  bool is_view(const plan::Step& step) const {
+    return step.outputs.size() == 1 && shows[step.outputs[0]] >= 0;
+  }
   int64_t arena_bytes = 0, workspace_bytes = 0;
 };
 
@@ -48,8 +54,10 @@ class ActiveTactics;
 // Chooses implementations for every step and lays out the arena for symbols up to `bounds`. Tactics
 // that a step's implementation refuses are noted in `tactics` and not used.
 // Throws ErrorCode::Unsupported naming every step nobody can do, with all reasons.
+// With `views`, reshapes and parts of rows that only attention reads are not copied.
 Binding bind_stage(const plan::Stage& stage, const SymbolValues& bounds,
-                   const std::vector<Backend>& backends, ActiveTactics* tactics = nullptr);
+                   const std::vector<Backend>& backends, ActiveTactics* tactics = nullptr,
+                   bool views = false);
 
 // One implementation for one step of that desc, prepared.
 BoundStep bind_step(const ops::Implementation& implementation, const ops::OpDesc& desc);

@@ -8,6 +8,7 @@
 #include "base/checked.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "ops/slice.h"
 #include "runtime/step_signature.h"
 
 namespace tenon::runtime {
@@ -22,6 +23,24 @@ int64_t bucket_bound(int64_t value) {
 
 std::string input_name(const plan::ValueInfo& value, size_t index) {
   return value.names.empty() ? "input " + std::to_string(index) : value.names[0];
+}
+
+// Calls piece(of device, of host, bytes) for a view on the device and a contiguous one of the same
+// extents: once, or for each row where rows lie apart.
+template <class Piece>
+void each_piece(const TensorView& device, const TensorView& host, const Piece& piece) {
+  if (device.count() == 0) return;
+  if (device.is_contiguous()) return piece(device.data, host.data, host.bytes());
+  int64_t bytes = dtype_bytes(device.dtype, device.columns());
+  for (int64_t row = 0; row < device.rows(); ++row) {
+    int64_t offset = 0, rest = row;
+    for (int axis = device.rank() - 2; axis >= 0; --axis) {
+      offset += rest % device.extents[axis] * device.strides[axis];
+      rest /= device.extents[axis];
+    }
+    piece(static_cast<std::byte*>(device.data) + dtype_bytes(device.dtype, offset),
+          static_cast<std::byte*>(host.data) + row * bytes, bytes);
+  }
 }
 
 }  // namespace
@@ -150,8 +169,10 @@ const Binding& StageRunner::binding_for(const SymbolValues& symbols) {
   for (const auto& [name, bound] : bounds) key.push_back(bound);
   auto found = bindings_.find(key);
   if (found == bindings_.end()) {
-    found =
-        bindings_.emplace(std::move(key), bind_stage(stage_, bounds, backends_, tactics_)).first;
+    found = bindings_
+                .emplace(std::move(key),
+                         bind_stage(stage_, bounds, backends_, tactics_, !device_.is_host()))
+                .first;
   }
   // Also for a binding that is known: growing for a larger one may have failed since, and left
   // nothing.
@@ -187,11 +208,22 @@ const std::vector<StepChoice>& StageRunner::choices(const SymbolValues& symbols)
 void StageRunner::make_views(const Binding& binding, const SymbolValues& symbols) {
   for (size_t i = 0; i < stage_.values.size(); ++i) {
     const plan::ValueInfo& value = stage_.values[i];
-    if (value.role == ValueRole::Intermediate) {
+    if (value.role == ValueRole::Intermediate && binding.shows[i] < 0) {
       void* data = static_cast<std::byte*>(arena_.data()) + binding.offsets[i];
       views_[i] = TensorView(data, value.type.dtype, evaluate(value.type.shape, symbols));
     } else if (value.role == ValueRole::Constant && constants_.stable() && !views_[i].defined()) {
       views_[i] = constants_.constant(value.constant);
+    }
+  }
+  for (const plan::Step& step : stage_.steps) {
+    if (!binding.is_view(step)) continue;
+    int32_t to = step.outputs[0];
+    const TensorView& from = views_[binding.shows[to]];
+    if (step.op == ops::Slice::kName) {
+      auto op = ops::read_attributes<ops::Slice>(step.attributes);
+      views_[to] = from.slice(static_cast<int>(op.axis), op.begin, op.end);
+    } else {
+      views_[to] = from.reshaped(evaluate(stage_.values[to].type.shape, symbols));
     }
   }
 }
@@ -268,24 +300,33 @@ void StageRunner::observe(size_t index) {
   for (const TensorView& output : step_outputs_) {
     observed_copies_.push_back(Tensor::make(output.dtype, output.extents));
     observed_.push_back(observed_copies_.back().view());
-    if (output.count() > 0)
-      device_.download(observed_.back().data, output.data, output.bytes(), stream_);
+    each_piece(output, observed_.back(), [&](void* on_device, void* on_host, int64_t bytes) {
+      device_.download(on_host, on_device, bytes, stream_);
+    });
   }
   stream_.synchronize();
   if (!observer_(index, observed_)) return;
   for (size_t i = 0; i < step_outputs_.size(); ++i) {
-    if (step_outputs_[i].count() == 0) continue;
-    device_.upload(step_outputs_[i].data, observed_[i].data, step_outputs_[i].bytes(), stream_);
+    each_piece(step_outputs_[i], observed_[i], [&](void* on_device, void* on_host, int64_t bytes) {
+      device_.upload(on_device, on_host, bytes, stream_);
+    });
   }
 }
 
 void StageRunner::run_steps(const Binding& binding) {
-  for (size_t i = 0; i < stage_.steps.size(); ++i) run_step(binding.steps[i], i);
+  for (size_t i = 0; i < stage_.steps.size(); ++i) {
+    if (!binding.is_view(stage_.steps[i])) {
+      run_step(binding.steps[i], i);
+    } else if (observer_) {
+      step_outputs_.assign(1, views_[stage_.steps[i].outputs[0]]);
+      observe(i);
+    }
+  }
 }
 
 double StageRunner::time_steps(std::span<const size_t> steps, const Candidate& candidate,
                                int rounds, double give_up) {
-  TENON_CHECK(!steps.empty() && !observer_ && !current_symbols_.empty());
+  TENON_CHECK(!steps.empty() && !observer_ && (current_binding_ || !current_symbols_.empty()));
   const Binding& binding = binding_for(current_symbols_);
   ops::OpDesc desc = describe_step(stage_, stage_.steps[steps[0]], binding.bounds);
   desc.by_tactic = true;
@@ -379,10 +420,13 @@ TensorView StageRunner::to_host(const TensorView& output) {
       !(downloaded_.extents() == output.extents)) {
     downloaded_ = Tensor::make(output.dtype, output.extents);
   }
-  if (output.count() > 0)
-    device_.download(downloaded_.view().data, output.data, output.bytes(), stream_);
-  stream_.synchronize();
+  copy_to_host(output, downloaded_.view().data);
   return downloaded_.view();
+}
+
+void StageRunner::copy_to_host(const TensorView& output, void* to) {
+  if (output.count() > 0) device_.download(to, output.data, output.bytes(), stream_);
+  stream_.synchronize();
 }
 
 }  // namespace tenon::runtime

@@ -49,6 +49,8 @@ class StageRunner {
   // An output of the last run in host memory, once it is complete: itself where the device is the
   // host, else a copy borrowed until the next call.
   TensorView to_host(const TensorView& output);
+  // The same into memory of the caller, best pinned, as many bytes as the output has.
+  void copy_to_host(const TensorView& output, void* to);
 
   // Measured choices for bindings made from now on; nullptr: none. Borrowed.
   void use_tactics(ActiveTactics* tactics);
