@@ -1,6 +1,7 @@
 #include "imaging/rle.h"
 
 #include <algorithm>
+#include <bit>
 
 #include "base/error.h"
 #include "imaging/codecs.h"
@@ -29,6 +30,31 @@ Rle encode_rle(const Mask& mask) {
     }
   }
   rle.counts.push_back(length);
+  return rle;
+}
+
+Rle encode_rle(std::span<const uint32_t> columns, int64_t width, int64_t height) {
+  Rle rle{width, height, {}};
+  int64_t words = (height + 31) / 32, last = 0;
+  bool value = false;
+  for (int64_t x = 0; x < width; ++x) {
+    for (int64_t word = 0; word < words; ++word) {
+      uint32_t bits = columns[static_cast<size_t>(x * words + word)];
+      int64_t begin = x * height + word * 32;
+      auto count = static_cast<int>(std::min<int64_t>(32, height - word * 32));
+      // From one change to the next: most words have none.
+      for (int at = 0; at < count;) {
+        uint32_t rest = (value ? ~bits : bits) >> at;
+        int same = rest == 0 ? count - at : std::min(std::countr_zero(rest), count - at);
+        at += same;
+        if (at >= count) break;
+        rle.counts.push_back(static_cast<uint32_t>(begin + at - last));
+        last = begin + at;
+        value = !value;
+      }
+    }
+  }
+  rle.counts.push_back(static_cast<uint32_t>(width * height - last));
   return rle;
 }
 

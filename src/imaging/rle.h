@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -18,6 +19,9 @@ struct Rle {
 };
 
 Rle encode_rle(const Mask& mask);
+// Of bits down the columns: bit y % 32 of word y / 32 of a column; bits behind the height are zero.
+// columns [width, words] with words = ceil(height / 32).
+Rle encode_rle(std::span<const uint32_t> columns, int64_t width, int64_t height);
 // Throws ErrorCode::BadInput where the runs do not fill the size exactly, or it is over the limits.
 Mask decode_rle(const Rle& rle);
 int64_t area(const Rle& rle);

@@ -42,5 +42,32 @@ TEST(Rle, HostileRunsAreRefused) {
   }
 }
 
+TEST(Rle, OfBitsDownTheColumnsIsTheSame) {
+  for (int64_t height : {1, 31, 32, 33, 64, 70}) {
+    for (int64_t width : {1, 7}) {
+      for (int pattern = 0; pattern < 6; ++pattern) {
+        Mask mask = Mask::make(width, height);
+        int64_t words = (height + 31) / 32;
+        std::vector<uint32_t> columns(static_cast<size_t>(width * words), 0);
+        for (int64_t x = 0; x < width; ++x) {
+          for (int64_t y = 0; y < height; ++y) {
+            int64_t i = x * height + y;
+            bool set = pattern == 0   ? false
+                       : pattern == 1 ? true
+                       : pattern == 2 ? i % 2 == 0
+                       : pattern == 3 ? y > 20 && y < 50
+                       : pattern == 4 ? y == height - 1
+                                      : i * 2654435761u % 7 < 3;
+            mask.row(y)[x] = set;
+            if (set) columns[static_cast<size_t>(x * words + y / 32)] |= 1u << (y % 32);
+          }
+        }
+        EXPECT_EQ(encode_rle(columns, width, height), encode_rle(mask))
+            << width << " x " << height << " pattern " << pattern;
+      }
+    }
+  }
+}
+
 }  // namespace
 }  // namespace tenon::imaging

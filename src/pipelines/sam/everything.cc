@@ -115,7 +115,65 @@ class Generator {
     return found;
   }
 
+  bool is_good(float predicted_iou) const {
+    return options_.pred_iou_thresh <= 0 ||
+           predicted_iou > static_cast<float>(options_.pred_iou_thresh);
+  }
+  bool is_stable(float stability) const {
+    auto least = static_cast<float>(options_.stability_score_thresh);
+    return !(least > 0) || stability >= least;
+  }
+  bool is_whole(const Crop& crop) const {
+    return crop.box == Box{0, 0, image_.width, image_.height};
+  }
+
+  // Masks that are made large on the device come back as bits.
+  void add_large(std::span<const Prompt> prompts, const Crop& crop, std::vector<FoundMask>& found) {
+    predictor_.predict_large(
+        prompts, options_.points_per_batch, static_cast<float>(options_.stability_score_offset),
+        [&](float predicted_iou) { return is_good(predicted_iou); },
+        [&](std::span<const LargeMask> large) {
+          std::vector<std::optional<FoundMask>> masks(large.size());
+          process_thread_pool().parallel_for(
+              static_cast<int64_t>(large.size()), 1, [&](int64_t begin, int64_t end) {
+                for (int64_t i = begin; i < end; ++i) {
+                  masks[i] = finish(large[i], crop);
+                  if (masks[i]) add_origin(*masks[i], prompts[large[i].object], crop);
+                }
+              });
+          for (std::optional<FoundMask>& mask : masks) {
+            if (mask) found.push_back(std::move(*mask));
+          }
+        });
+  }
+
+  static void add_origin(FoundMask& mask, const Prompt& prompt, const Crop& crop) {
+    mask.point_x = prompt.points[0].x + static_cast<double>(crop.box.x0);
+    mask.point_y = prompt.points[0].y + static_cast<double>(crop.box.y0);
+  }
+
+  std::optional<FoundMask> finish(const LargeMask& large, const Crop& crop) const {
+    if (!is_stable(large.stability())) return std::nullopt;
+    FoundMask found;
+    found.stability_score = large.stability();
+    found.predicted_iou = large.predicted_iou;
+    found.crop = crop.box;
+    found.box = shifted(large.box, crop.box);
+    Size picture{image_.width, image_.height};
+    if (near_crop_edge(found.box, crop.box, picture)) return std::nullopt;
+    int64_t width = crop.box.x1 - crop.box.x0, height = crop.box.y1 - crop.box.y0;
+    found.segmentation = imaging::encode_rle(large.columns, width, height);
+    if (!is_whole(crop)) {
+      found.segmentation =
+          imaging::encode_rle(imaging::place(imaging::decode_rle(found.segmentation), crop.box.x0,
+                                             crop.box.y0, picture.width, picture.height));
+    }
+    found.area = imaging::area(found.segmentation);
+    return found;
+  }
+
   void add_batch(std::span<const Prompt> prompts, const Crop& crop, std::vector<FoundMask>& found) {
+    if (predictor_.makes_large_masks()) return add_large(prompts, crop, found);
     std::vector<ObjectMasks> objects =
         predictor_.predict(prompts, MaskChoice::Several, options_.points_per_batch);
     struct Candidate {
@@ -128,23 +186,19 @@ class Generator {
     for (size_t i = 0; i < objects.size(); ++i) {
       for (size_t j = 0; j < objects[i].logits.size(); ++j) {
         float iou = objects[i].predicted_iou[j];
-        bool good =
-            options_.pred_iou_thresh <= 0 || iou > static_cast<float>(options_.pred_iou_thresh);
-        if (good) candidates.push_back({&prompts[i], objects[i].logits[j].data(), iou});
+        if (is_good(iou)) candidates.push_back({&prompts[i], objects[i].logits[j].data(), iou});
       }
     }
     std::vector<std::optional<FoundMask>> masks(candidates.size());
-    process_thread_pool().parallel_for(
-        static_cast<int64_t>(candidates.size()), 1, [&](int64_t begin, int64_t end) {
-          for (int64_t i = begin; i < end; ++i) {
-            masks[i] = finish(candidates[i].logits, crop);
-            if (!masks[i]) continue;
-            const Point& point = candidates[i].prompt->points[0];
-            masks[i]->predicted_iou = candidates[i].predicted_iou;
-            masks[i]->point_x = point.x + static_cast<double>(crop.box.x0);
-            masks[i]->point_y = point.y + static_cast<double>(crop.box.y0);
-          }
-        });
+    process_thread_pool().parallel_for(static_cast<int64_t>(candidates.size()), 1,
+                                       [&](int64_t begin, int64_t end) {
+                                         for (int64_t i = begin; i < end; ++i) {
+                                           masks[i] = finish(candidates[i].logits, crop);
+                                           if (!masks[i]) continue;
+                                           masks[i]->predicted_iou = candidates[i].predicted_iou;
+                                           add_origin(*masks[i], *candidates[i].prompt, crop);
+                                         }
+                                       });
     for (std::optional<FoundMask>& mask : masks) {
       if (mask) found.push_back(std::move(*mask));
     }
@@ -157,17 +211,15 @@ class Generator {
                                           static_cast<float>(options_.stability_score_offset));
     FoundMask found;
     found.stability_score = stable.stability();
-    auto least = static_cast<float>(options_.stability_score_thresh);
-    if (least > 0 && !(found.stability_score >= least)) return std::nullopt;
+    if (!is_stable(found.stability_score)) return std::nullopt;
     Size picture{image_.width, image_.height};
     found.crop = crop.box;
     found.box = shifted(imaging::bounding_box(stable.mask), crop.box);
     if (near_crop_edge(found.box, crop.box, picture)) return std::nullopt;
-    bool whole = crop.box == Box{0, 0, picture.width, picture.height};
     found.segmentation =
-        imaging::encode_rle(whole ? stable.mask
-                                  : imaging::place(stable.mask, crop.box.x0, crop.box.y0,
-                                                   picture.width, picture.height));
+        imaging::encode_rle(is_whole(crop) ? stable.mask
+                                           : imaging::place(stable.mask, crop.box.x0, crop.box.y0,
+                                                            picture.width, picture.height));
     found.area = imaging::area(found.segmentation);
     return found;
   }

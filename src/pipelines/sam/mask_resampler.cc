@@ -54,6 +54,28 @@ MaskResampler::MaskResampler(const SamInfo& info, Size picture)
   rows_ = make_taps(info.mask_size, info.image_size, fitted.height, picture.height);
 }
 
+Tensor MaskResampler::make_taps_y() const {
+  int64_t words = (picture_.height + 31) / 32;
+  Tensor tensor = Tensor::make_zeros(DType::F32, {words, 32, 4});
+  write_taps(rows_, tensor.as<float>());
+  // Behind the last row there is none.
+  for (int64_t y = picture_.height; y < words * 32; ++y) tensor.as<float>()[y * 4] = -1;
+  return tensor;
+}
+
+Tensor MaskResampler::make_taps_x() const {
+  Tensor tensor = Tensor::make_zeros(DType::F32, {picture_.width, 4});
+  write_taps(columns_, tensor.as<float>());
+  return tensor;
+}
+
+void MaskResampler::write_taps(const std::vector<Taps>& taps, float* to) {
+  for (const Taps& tap : taps) {
+    *to++ = static_cast<float>(tap.first);
+    to = std::copy(std::begin(tap.weights), std::end(tap.weights), to);
+  }
+}
+
 void MaskResampler::each_row(const float* logits,
                              FunctionRef<void(int64_t y, const float* values)> row) const {
   int64_t width = picture_.width;

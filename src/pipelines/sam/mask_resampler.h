@@ -6,6 +6,7 @@
 #include "base/function_ref.h"
 #include "imaging/mask.h"
 #include "pipelines/sam/preprocess.h"
+#include "tensor/tensor.h"
 
 namespace tenon::sam {
 
@@ -17,6 +18,9 @@ class MaskResampler {
   MaskResampler(const SamInfo& info, Size picture);
 
   Size size() const { return picture_; }
+  // Rows and columns as the op mask_post takes them: taps_y [words, 32, 4], taps_x [width, 4].
+  Tensor make_taps_y() const;
+  Tensor make_taps_x() const;
   // Calls row(y, values [width]) for every row of the picture; logits [mask_size, mask_size].
   void each_row(const float* logits, FunctionRef<void(int64_t y, const float* values)> row) const;
   // f32 [height, width].
@@ -30,6 +34,7 @@ class MaskResampler {
     int32_t first = 0;
     float weights[3] = {0, 0, 0};
   };
+  static void write_taps(const std::vector<Taps>& taps, float* to);
   static std::vector<Taps> make_taps(int64_t mask, int64_t square, int64_t fitted, int64_t picture);
 
   int64_t mask_size_;

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <numeric>
 #include <tuple>
 
 #include "base/error.h"
@@ -17,6 +18,7 @@ enum class Label : int32_t { Padding, Background, Foreground, BoxFirst, BoxLast 
 constexpr const char* kEncoder = "image_encoder";
 constexpr const char* kDecoder = "mask_decoder";
 constexpr const char* kMaskedDecoder = "mask_decoder_with_mask";
+constexpr const char* kMaskPost = "mask_post";
 
 // The decoder's inputs for prompts of one form.
 struct Batch {
@@ -86,6 +88,7 @@ void Predictor::set_size(Size picture) {
   scale_x_ = static_cast<double>(fitted.width) / static_cast<double>(picture.width);
   scale_y_ = static_cast<double>(fitted.height) / static_cast<double>(picture.height);
   resampler_.emplace(info_, picture_);
+  taps_y_ = Tensor(), taps_x_ = Tensor();
 }
 
 void Predictor::set_image(const imaging::Image& image) {
@@ -154,11 +157,7 @@ std::vector<ObjectMasks> Predictor::predict(std::span<const Prompt> prompts, Mas
            !prompts[i].mask_logits.empty()}]
         .push_back(i);
   }
-  // The decoder's finest value holds an eighth of the channels for every pixel of a mask.
-  constexpr int64_t kMostFineBytes = 256 << 20;
-  int64_t fine_bytes = info_.mask_size * info_.mask_size * (info_.width / 8 + 1) * 4;
-  int64_t fitting = std::clamp<int64_t>(kMostFineBytes / fine_bytes, 1, info_.max_prompts);
-  auto most = static_cast<size_t>(std::clamp<int64_t>(most_at_once, 1, fitting));
+  size_t most = most_in_a_run(most_at_once);
   std::vector<ObjectMasks> results(prompts.size());
   for (const auto& [form, objects] : forms) {
     for (size_t begin = 0; begin < objects.size(); begin += most) {
@@ -169,8 +168,20 @@ std::vector<ObjectMasks> Predictor::predict(std::span<const Prompt> prompts, Mas
   return results;
 }
 
-void Predictor::run(std::span<const Prompt> prompts, std::span<const size_t> objects,
-                    MaskChoice choice, std::vector<ObjectMasks>& results) {
+// The decoder's finest value holds an eighth of the channels for every pixel of a mask.
+size_t Predictor::most_in_a_run(int64_t wanted) const {
+  int64_t most_bytes = session_.device().is_host() ? 256 << 20 : 1 << 30;
+  int64_t fine_bytes = info_.mask_size * info_.mask_size * (info_.width / 8 + 1) * 4;
+  int64_t fitting = std::clamp<int64_t>(most_bytes / fine_bytes, 1, info_.max_prompts);
+  return static_cast<size_t>(std::clamp<int64_t>(wanted, 1, fitting));
+}
+
+runtime::StageRunner& Predictor::decoder_for(const Prompt& prompt) {
+  return session_.stage(prompt.mask_logits.empty() ? kDecoder : kMaskedDecoder);
+}
+
+std::span<const TensorView> Predictor::decode(std::span<const Prompt> prompts,
+                                              std::span<const size_t> objects) {
   Batch batch;
   auto add = [&](double x, double y, Label label) {
     auto size = static_cast<double>(info_.image_size);
@@ -196,7 +207,7 @@ void Predictor::run(std::span<const Prompt> prompts, std::span<const size_t> obj
   // An empty vector has no address; the view of nothing still needs one.
   batch.points.reserve(1), batch.labels.reserve(1);
   bool masked = !batch.masks.empty();
-  runtime::StageRunner& decoder = session_.stage(masked ? kMaskedDecoder : kDecoder);
+  runtime::StageRunner& decoder = decoder_for(prompts[objects[0]]);
   bool host = decoder.is_host();
   std::vector<runtime::StageInput> inputs = {
       {embedding_, embedding_on_device_},
@@ -206,7 +217,14 @@ void Predictor::run(std::span<const Prompt> prompts, std::span<const size_t> obj
     Extents extents = {count, info_.mask_size, info_.mask_size};
     inputs.push_back({TensorView(batch.masks.data(), DType::F32, extents), host});
   }
-  std::span<const TensorView> outputs = decoder.run(std::span<const runtime::StageInput>(inputs));
+  return decoder.run(std::span<const runtime::StageInput>(inputs));
+}
+
+void Predictor::run(std::span<const Prompt> prompts, std::span<const size_t> objects,
+                    MaskChoice choice, std::vector<ObjectMasks>& results) {
+  std::span<const TensorView> outputs = decode(prompts, objects);
+  runtime::StageRunner& decoder = decoder_for(prompts[objects[0]]);
+  auto count = static_cast<int64_t>(objects.size());
   Tensor scores = make_f32(decoder.to_host(outputs[1]));
   const TensorView logits = decoder.to_host(outputs[0]);
   int64_t pixels = info_.mask_size * info_.mask_size;
@@ -220,6 +238,77 @@ void Predictor::run(std::span<const Prompt> prompts, std::span<const size_t> obj
       object.logits.emplace_back(from, from + pixels);
       object.predicted_iou.push_back(row[mask]);
     }
+  }
+}
+
+bool Predictor::makes_large_masks() const {
+  return !session_.device().is_host() && session_.has_stage(kMaskPost);
+}
+
+void Predictor::predict_large(std::span<const Prompt> prompts, int64_t most_at_once, float offset,
+                              FunctionRef<bool(float predicted_iou)> keep,
+                              FunctionRef<void(std::span<const LargeMask> masks)> visit) {
+  TENON_CHECK(makes_large_masks());
+  if (!embedding_.defined()) throw Error(ErrorCode::Usage, "no picture is set");
+  for (const Prompt& prompt : prompts) check(prompt);
+  size_t most = most_in_a_run(most_at_once);
+  for (size_t begin = 0; begin < prompts.size(); begin += most) {
+    std::vector<size_t> objects(std::min(most, prompts.size() - begin));
+    std::iota(objects.begin(), objects.end(), begin);
+    std::span<const TensorView> outputs = decode(prompts, objects);
+    Tensor scores = make_f32(decoder_for(prompts[begin]).to_host(outputs[1]));
+    std::vector<LargeMask> chosen;
+    std::vector<int32_t> planes;
+    for (size_t i = 0; i < objects.size() * static_cast<size_t>(info_.masks); ++i) {
+      float score = scores.as<float>()[i];
+      if (i % static_cast<size_t>(info_.masks) == 0 || !keep(score)) continue;
+      LargeMask mask;
+      mask.object = objects[i / static_cast<size_t>(info_.masks)], mask.predicted_iou = score;
+      chosen.push_back(mask);
+      planes.push_back(static_cast<int32_t>(i));
+    }
+    enlarge(outputs[0], chosen, planes, offset, visit);
+  }
+}
+
+// As many at a time as fit a buffer of moderate size.
+void Predictor::enlarge(const TensorView& masks, std::span<const LargeMask> chosen,
+                        std::span<const int32_t> planes, float offset,
+                        FunctionRef<void(std::span<const LargeMask> masks)> visit) {
+  constexpr int64_t kMostBytes = 256 << 20;
+  if (!taps_x_.view().defined())
+    taps_y_ = resampler().make_taps_y(), taps_x_ = resampler().make_taps_x();
+  int64_t words = taps_y_.extents()[0], of_mask = picture_.width * words;
+  auto most = static_cast<size_t>(std::max<int64_t>(kMostBytes / (of_mask * 4), 1));
+  runtime::StageRunner& post = session_.stage(kMaskPost);
+  auto threshold = static_cast<float>(info_.mask_threshold);
+  float levels[] = {threshold, threshold + offset, threshold - offset};
+  for (size_t begin = 0; begin < chosen.size(); begin += most) {
+    size_t count = std::min(most, chosen.size() - begin);
+    std::vector<LargeMask> found(chosen.begin() + static_cast<std::ptrdiff_t>(begin),
+                                 chosen.begin() + static_cast<std::ptrdiff_t>(begin + count));
+    auto* numbers = const_cast<int32_t*>(planes.data() + begin);
+    runtime::StageInput inputs[] = {
+        {masks, true},
+        {TensorView(numbers, DType::I32, {static_cast<int64_t>(count)}), false},
+        {taps_y_.view(), false},
+        {taps_x_.view(), false},
+        {TensorView(levels, DType::F32, {3}), false}};
+    std::span<const TensorView> outputs = post.run(std::span<const runtime::StageInput>(inputs));
+    if (bits_memory_.bytes() < outputs[0].bytes()) {
+      bits_memory_ = device::Arena();
+      bits_memory_ = device::Arena(session_.device().pinned_allocator(), 2 * outputs[0].bytes());
+    }
+    post.copy_to_host(outputs[0], bits_memory_.data());
+    const auto* bits = static_cast<const uint32_t*>(bits_memory_.data());
+    const TensorView counts = post.to_host(outputs[1]);
+    for (size_t i = 0; i < count; ++i) {
+      const int32_t* row = counts.as<int32_t>() + i * 6;
+      found[i].certain = row[0], found[i].possible = row[1];
+      found[i].box = {row[2], row[3], row[4], row[5]};
+      found[i].columns = {bits + static_cast<int64_t>(i) * of_mask, static_cast<size_t>(of_mask)};
+    }
+    visit(found);
   }
 }
 

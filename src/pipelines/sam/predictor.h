@@ -5,6 +5,7 @@
 #include <span>
 #include <vector>
 
+#include "base/function_ref.h"
 #include "imaging/image.h"
 #include "pipelines/sam/mask_resampler.h"
 #include "runtime/session.h"
@@ -40,6 +41,16 @@ struct ObjectMasks {
   std::vector<float> predicted_iou;        // of each; an estimate, may leave [0, 1]
 };
 
+// A mask at the size of the picture, made on the device.
+struct LargeMask {
+  size_t object = 0;
+  float predicted_iou = 0;
+  int64_t certain = 0, possible = 0;  // pixels above the threshold and an offset, and below by it
+  imaging::Box box;                   // edges, inclusive; zeros where the mask is empty
+  std::span<const uint32_t> columns;  // bits down the columns, as imaging::encode_rle takes them
+  float stability() const { return static_cast<float>(certain) / static_cast<float>(possible); }
+};
+
 // A picture that was encoded, in host memory, to come back to later.
 struct EncodedImage {
   Tensor embedding;
@@ -73,13 +84,30 @@ class Predictor {
   std::vector<ObjectMasks> predict(std::span<const Prompt> prompts, MaskChoice choice,
                                    int64_t most_at_once = 64);
 
+  // Whether masks are made large where the decoder runs: on a GPU, by plans that have the stage.
+  bool makes_large_masks() const;
+  // The masks of Several whose predicted quality `keep` accepts, at the size of the picture, in
+  // order. Of clicks, boxes or both without mask logits, all prompts of one form. `visit` is called
+  // with some at a time; their columns are gone when it returns.
+  void predict_large(std::span<const Prompt> prompts, int64_t most_at_once, float offset,
+                     FunctionRef<bool(float predicted_iou)> keep,
+                     FunctionRef<void(std::span<const LargeMask> masks)> visit);
+
  private:
   struct Form;
   Predictor(std::unique_ptr<runtime::Session> owned, runtime::Session& session);
   void set_size(Size picture);
   void check(const Prompt& prompt) const;
+  size_t most_in_a_run(int64_t wanted) const;
+  runtime::StageRunner& decoder_for(const Prompt& prompt);
+  // Masks and their scores, where the decoder runs.
+  std::span<const TensorView> decode(std::span<const Prompt> prompts,
+                                     std::span<const size_t> objects);
   void run(std::span<const Prompt> prompts, std::span<const size_t> objects, MaskChoice choice,
            std::vector<ObjectMasks>& results);
+  void enlarge(const TensorView& masks, std::span<const LargeMask> chosen,
+               std::span<const int32_t> planes, float offset,
+               FunctionRef<void(std::span<const LargeMask> masks)> visit);
 
   std::unique_ptr<runtime::Session> owned_;
   runtime::Session& session_;
@@ -89,6 +117,8 @@ class Predictor {
   TensorView embedding_;
   bool embedding_on_device_ = false;
   std::optional<MaskResampler> resampler_;
+  Tensor taps_y_, taps_x_;     // of the picture, made when first asked for
+  device::Arena bits_memory_;  // pinned
 };
 
 }  // namespace tenon::sam
