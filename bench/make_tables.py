@@ -172,6 +172,41 @@ def cpu_gpt2_section(title, report):
             table(["tokens", "ms", "onnxruntime, ms", "ratio"], rows))
 
 
+def sam_proof_section(report):
+    rows = []
+    for model in report["models"]:
+        for plan in model["plans"]:
+            worst = plan["worst"]
+            memory = plan["memory"]["since_opening_bytes"] / 1e9
+            rows.append([model["model"], plan["precision"]] +
+                        [f"{significant(worst[part]['max_error_over_rms'])}, {significant(worst[part]['relative_norm'])}"
+                         for part in ("embedding", "masks", "iou")] + [f"{memory:.2f} GB", "yes" if plan["passed"] else "no"])
+    return ("## Segment Anything at full size, against transformers in float64\n\n" + describe_run(report) +
+            ". `bench/prove_sam.py`: random weights, pictures of three sizes, six forms of prompt each. Errors are the largest "
+            "over the RMS, and the relative norm; memory is what one picture and one prompt take of the device.\n\n" +
+            table(["model", "plan", "embedding", "small masks", "predicted IoU", "memory", "within budget"], rows))
+
+
+def sam_section(report):
+    rows = []
+    for model in report["models"]:
+        torch = model["encoder"]["torch"]
+        best = min((seconds, mode) for mode, seconds in torch.items())
+        rows.append([model["model"], "encoder, one picture", f"{model['encoder']['seconds'] * 1e3:.2f} ms",
+                     f"{best[0] * 1e3:.2f} ms ({best[1]})", f"{best[0] / model['encoder']['seconds']:.2f}"])
+        for prompts, entry in model["decoder"].items():
+            rows.append([model["model"], f"decoder, {prompts} clicks", f"{entry['seconds'] * 1e3:.2f} ms",
+                         f"{entry['torch'] * 1e3:.2f} ms (eager)", f"{entry['torch'] / entry['seconds']:.2f}"])
+        everything = model["everything"]
+        width, height = everything["picture"]
+        rows.append([model["model"], f"everything, {everything['points']} points, {width} x {height}, {everything['masks']} masks",
+                     f"{everything['seconds'] * 1e3:.0f} ms", "-", "-"])
+    return ("## Segment Anything beside PyTorch, f16, batch 1\n\n" + describe_run(report) +
+            ". `bench/peers/torch_sam.py`: random weights; pixels and embeddings on the device; \"everything\" from a decoded "
+            "picture to run lengths, about 500 of 3072 masks above the threshold.\n\n" +
+            table(["model", "work", "Tenon", "PyTorch", "speed-up"], rows))
+
+
 def document(folder):
     def read(name):
         return json.loads((folder / name).read_text(encoding="utf-8"))
@@ -182,6 +217,8 @@ def document(folder):
         parts.append(llm_section(llm))
     parts += [proof_section(read(name)) for name in names if name.startswith("full_size_cuda")]
     parts += [cpu_proof_section(read(name)) for name in names if name == "full_size_cpu.json"]
+    parts += [sam_section(read(name)) for name in names if name.startswith("sam_cuda")]
+    parts += [sam_proof_section(read(name)) for name in names if name == "full_size_sam.json"]
     parts += [ops_section(f"Kernels beside PyTorch: {name[4:-5]}", read(name)) for name in names if name.startswith("ops_")]
     parts += [cpu_llama_section(f"LLaMA of 1.1B parameters beside llama.cpp: {name[10:-5]}", read(name))
               for name in names if name.startswith("cpu_llama_")]
