@@ -45,6 +45,9 @@ template <class T, int kDim, int kCount>
 __device__ __forceinline__ void start_rows(const T* from, int64_t pitch, int first, int end,
                                            int thread, int threads, T* shared) {
   constexpr int kPieces = kDim / 8;
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 860
+#pragma unroll 1  // its addresses would be the 129th register
+#endif
   for (int piece = thread; piece < kCount * kPieces; piece += threads) {
     int row = piece / kPieces, column = piece % kPieces * 8;
     const T* at = from + min(first + row, end - 1) * pitch + column;

@@ -75,7 +75,11 @@ __device__ __forceinline__ void start_cells(const Params& p, const T* from, int6
 // Two blocks of a multiprocessor: at most 128 registers, which split weights do not leave for the
 // largest head.
 template <class T, int kDim>
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 860
+constexpr int kLeastBlocks = kDim == 80 ? 1 : 2;
+#else
 constexpr int kLeastBlocks = std::is_same_v<T, device::bf16>&& kDim == 80 ? 1 : 2;
+#endif
 
 template <class T, int kDim>
 __global__ void __launch_bounds__(kThreads, (kLeastBlocks<T, kDim>))
