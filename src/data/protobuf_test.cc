@@ -52,7 +52,8 @@ TEST(ProtoReader, AnEmptyMessageHasNoFields) {
 }
 
 TEST(ProtoReader, ReadsBytesOfLengthNought) {
-  ProtoReader reader("\x0A\x00"s, "m");
+  std::string bytes = "\x0A\x00"s;
+  ProtoReader reader(bytes, "m");
   ASSERT_TRUE(reader.next());
   EXPECT_EQ(reader.bytes(), "");
 }
@@ -75,7 +76,8 @@ TEST(ProtoReader, RefusesWhatIsMalformed) {
 }
 
 TEST(ProtoReader, RefusesAnotherWireTypeThanAskedFor) {
-  ProtoReader reader("\x08\x01"s, "model");
+  std::string bytes = "\x08\x01"s;
+  ProtoReader reader(bytes, "model");
   ASSERT_TRUE(reader.next());
   EXPECT_THROW(reader.bytes(), Error);
   EXPECT_THROW(reader.float32(), Error);
