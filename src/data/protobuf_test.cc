@@ -82,7 +82,8 @@ TEST(ProtoReader, RefusesAnotherWireTypeThanAskedFor) {
   EXPECT_THROW(reader.bytes(), Error);
   EXPECT_THROW(reader.float32(), Error);
   EXPECT_THROW(reader.float64(), Error);
-  ProtoReader other("\x0A\x01\x61"s, "model");
+  std::string text = "\x0A\x01\x61"s;
+  ProtoReader other(text, "model");
   ASSERT_TRUE(other.next());
   EXPECT_THROW(other.varint(), Error);
 }
