@@ -5,6 +5,7 @@ import argparse
 import json
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -220,14 +221,35 @@ def architectures(run):
     run.phase(name, lambda: outcome_of(call(targets), "80 (code and PTX), 86, 89; 90a is in the build"))
 
 
+# What npm says where its registry cannot be reached: that is a machine's network, and no finding.
+NO_REGISTRY = re.compile(r"code (E(?:NOTFOUND|AI_AGAIN|CONN\w+|TIMEDOUT|NETUNREACH|SOCKETTIMEDOUT|403|407|5\d\d)|\w*CERT\w*)")
+
+
+def npm_install(modules):
+    """The locked packages; skipped, with npm's reason, where there is no registry."""
+    command = ["npm", "--prefix", str(modules), "ci", "--ignore-scripts", "--no-audit", "--no-fund",
+               "--fetch-retries=1", "--fetch-timeout=60000"]
+    print("$", " ".join(command), flush=True)
+    environment = dict(os.environ)
+    store = "/etc/ssl/certs/ca-certificates.crt"  # node has a list of its own, which knows no proxy
+    if os.path.exists(store):
+        environment.setdefault("NODE_EXTRA_CA_CERTS", store)
+    done = subprocess.run(command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, text=True, errors="replace")
+    print(done.stdout, flush=True)
+    unreachable = NO_REGISTRY.search(done.stdout)
+    if done.returncode and unreachable:
+        return "skipped", f"npm's registry cannot be reached: {unreachable[1]}"
+    return outcome_of(done.returncode)
+
+
 def browser(run):
     """The page and the reports in Chromium. playwright-core comes from npm, pinned by its lock file."""
     modules, source = run.build.parent / "browser", ROOT / "tests" / "browser"
     modules.mkdir(parents=True, exist_ok=True)
     for name in ("package.json", "package-lock.json"):
         shutil.copy(source / name, modules)
-    install = ["npm", "--prefix", str(modules), "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
-    if run.phase("browser modules", lambda: outcome_of(call(install))) != "passed":
+    if run.phase("browser modules", lambda: npm_install(modules)) != "passed":
         return
     test = [sys.executable, "-B", str(source / "browser_test.py"), str(run.build / "bin" / "tenon"), str(ROOT), str(modules)]
     run.phase("browser", lambda: outcome_of(call(test)))
