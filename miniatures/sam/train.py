@@ -292,7 +292,7 @@ def main():
     model.load_state_dict({k: v.float() for k, v in half.items()})  # judged as it is stored
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.allow_tf32 = False
-    ious, kept = evaluate(model.eval(), device, options.scenes, 4, options.out / "heldout")
+    ious, kept = evaluate(model.eval(), device, options.scenes, 5, options.out / "heldout")
     (options.out / "heldout/scenes.json").write_text(json.dumps(kept) + "\n")
     report = {"steps": steps, "clicks": len(ious), "mean_iou": sum(ious) / len(ious),
               "share_above_0.5": sum(i > 0.5 for i in ious) / len(ious), "parameters": sum(p.numel() for p in model.parameters()),
