@@ -8,10 +8,8 @@ namespace tenon::compiler {
 // What the stages of a plan may differ from the fp32 oracle's; 0: not held.
 struct StageBudget {
   double max_error_over_rms = 0;  // f32: of each output
-  // 16-bit: |got - oracle| / |oracle| of each output over all calls; a single call may have four
-  // times as much.
-  double max_relative_norm = 0;
-  double min_mask_iou = 0;  // of outputs whose signs are the answer
+  double max_relative_norm = 0;   // 16-bit: |got - oracle| / |oracle| of each output
+  double min_mask_iou = 0;        // of outputs whose signs are the answer
   bool loosened = false;
 };
 StageBudget default_stage_budget(DType precision);
