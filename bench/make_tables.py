@@ -145,6 +145,20 @@ def cpu_proof_section(report):
                          "anonymous memory of the build, MB", "within budget"], rows)
 
 
+def sanitizer_section(title, report):
+    """Of ./check --cuda."""
+    rows, left_out = [], []
+    for tool, found in report.items():
+        runs = found["runs"].values()
+        rows.append([tool, len(runs), sum(run["exit_code"] == 0 for run in runs),
+                     "-" if any(run["reports"] is None for run in runs) else sum(run["reports"] for run in runs)])
+        left_out += [f"- {tool} leaves out `{name}`: {why}" for name, why in found["left_out"].get("implementations", {}).items()]
+        if "inputs_above" in found["left_out"]:
+            left_out.append(f"- {tool} leaves out cases of more than {found['left_out']['inputs_above']} elements")
+    text = f"## compute-sanitizer over every kernel's conformance: {title}\n\n`./check --cuda`.\n\n"
+    return text + table(["tool", "runs", "to their end", "reports"], rows) + "\n" + "\n".join(left_out) + "\n"
+
+
 def cpu_machine_line(report):
     matrix = " with AMX" if any(flag.startswith("amx") for flag in report["machine"]["flags"]) else ""
     return f"{report['machine']['cpu']}{matrix}. `{report['command']}`\n"
@@ -220,6 +234,7 @@ def document(folder):
     parts += [cpu_proof_section(read(name)) for name in names if name == "full_size_cpu.json"]
     parts += [sam_section(read(name)) for name in names if name.startswith("sam_cuda")]
     parts += [sam_proof_section(read(name)) for name in names if name == "full_size_sam.json"]
+    parts += [sanitizer_section(name[11:-5], read(name)) for name in names if name.startswith("sanitizers_")]
     parts += [ops_section(f"Kernels beside PyTorch: {name[4:-5]}", read(name)) for name in names if name.startswith("ops_")]
     parts += [cpu_llama_section(f"LLaMA of 1.1B parameters beside llama.cpp: {name[10:-5]}", read(name))
               for name in names if name.startswith("cpu_llama_")]
