@@ -10,7 +10,7 @@
 #include "backends/cuda/launch.h"
 #include "ops/attention.h"
 
-// Flash attention on the tensor cores without a cache: a block takes 128 queries of a head and goes
+// Flash attention on the tensor cores without a cache: a block takes 192 queries of a head and goes
 // over the keys in tiles, the next tile being copied meanwhile.
 //
 // Decomposed relative positions: a query's products with the tables are as many as the grid has
@@ -20,7 +20,7 @@
 namespace tenon::cuda {
 namespace {
 
-constexpr int kWarps = 8, kThreads = kWarps * 32, kRows = kWarps * 16;
+constexpr int kWarps = 12, kThreads = kWarps * 32, kRows = kWarps * 16;
 constexpr int kStages = 2;
 constexpr int kPad = 8;        // elements: eight rows of a matrix load then lie in different banks
 constexpr int kMostGrid = 64;  // rows and columns whose biases fit beside the tiles

@@ -11,10 +11,11 @@
 #include "ops/attention.h"
 
 // Attention inside windows of at most 16 x 16 cells, on the tensor cores. A block takes one head of
-// one window: its keys and values are gathered from the rows of the picture, cells beyond the grid
-// from the pads, and all lie in shared memory. A row of the window is 16 keys, so that what is
-// added for a key's column is the same in every row and stays in registers. A warp takes the
-// queries of one row of the window after another; rows beyond the grid are never looked at.
+// one window and seven of its rows of queries: its keys and values are gathered from the rows of
+// the picture, cells beyond the grid from the pads, and all lie in shared memory. A row of the
+// window is 16 keys, so that what is added for a key's column is the same in every row and stays in
+// registers. A warp takes the queries of one row of the window after another; rows beyond the grid
+// are never looked at.
 namespace tenon::cuda {
 namespace {
 
@@ -75,11 +76,7 @@ __device__ __forceinline__ void start_cells(const Params& p, const T* from, int6
 // Two blocks of a multiprocessor: at most 128 registers, which split weights do not leave for the
 // largest head.
 template <class T, int kDim>
-#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 860
-constexpr int kLeastBlocks = kDim == 80 ? 1 : 2;
-#else
 constexpr int kLeastBlocks = std::is_same_v<T, device::bf16>&& kDim == 80 ? 1 : 2;
-#endif
 
 template <class T, int kDim>
 __global__ void __launch_bounds__(kThreads, (kLeastBlocks<T, kDim>))
@@ -97,8 +94,11 @@ __global__ void __launch_bounds__(kThreads, (kLeastBlocks<T, kDim>))
   device::let_next_start();
   device::wait_for_previous();
 
-  int top = static_cast<int>(blockIdx.x) / p.windows_across * p.window;
-  int left = static_cast<int>(blockIdx.x) % p.windows_across * p.window;
+  int parts = (p.window + kWarps - 1) / kWarps, at = static_cast<int>(blockIdx.x) / parts;
+  int top = at / p.windows_across * p.window, left = at % p.windows_across * p.window;
+  int first_row = static_cast<int>(blockIdx.x) % parts * kWarps;
+  int rows = min(p.window, p.grid_h - top);
+  if (first_row >= rows) return;
   int batch = blockIdx.z, warp = threadIdx.x / 32, lane = threadIdx.x % 32;
   int g = lane / 4, t = lane % 4;
   int64_t column = static_cast<int64_t>(blockIdx.y) * kDim;
@@ -117,92 +117,83 @@ __global__ void __launch_bounds__(kThreads, (kLeastBlocks<T, kDim>))
   uint32_t keys_at = device::shared_address(keys), values_at = device::shared_address(values);
   float* own_biases = biases + warp * kColumns * kBiasPitch;
   float factor = p.scale * device::kLog2E;
-  int rows = min(p.window, p.grid_h - top);
-  for (int row = warp; row < rows || row < kWarps; row += kWarps) {
-    if (row < rows) {
-      start_cells<T, kDim>(p, q, p.q_pitch, nullptr, top, left, row, row + 1, lane, 32,
-                           own_queries);
-    }
-    device::commit_copies();
-    device::wait_for_copies<0>();
-    // The first time keys and values have come, too; all warps pass here then.
-    if (row < kWarps) {
-      __syncthreads();
-    } else {
-      __syncwarp();
-    }
-    if (row >= rows) break;
+  int row = first_row + warp;
+  if (row < rows) {
+    start_cells<T, kDim>(p, q, p.q_pitch, nullptr, top, left, row, row + 1, lane, 32, own_queries);
+  }
+  device::commit_copies();
+  device::wait_for_copies<0>();
+  __syncthreads();
+  if (row >= rows) return;
 
-    float by_column[2][4];
-    if (p.rel_h) {
-      device::make_bias<T, kDim, Sizes::kPitch>(
-          queries_at, static_cast<const T*>(p.rel_h), p.rel_h_pitch, p.window,
-          [&](int) { return row; }, own_biases, kBiasPitch);
-      device::make_bias<T, kDim, Sizes::kPitch>(
-          queries_at, static_cast<const T*>(p.rel_w), p.rel_w_pitch, p.window,
-          [&](int query) { return query; }, own_biases + kColumns, kBiasPitch);
-      __syncwarp();
-    }
-#pragma unroll
-    for (int parity = 0; parity < 2; ++parity) {
-#pragma unroll
-      for (int i = 0; i < 4; ++i) {
-        int across = parity * 8 + 2 * t + i % 2;
-        float bias = p.rel_h ? own_biases[(g + i / 2 * 8) * kBiasPitch + kColumns + across] : 0.0f;
-        by_column[parity][i] = across < p.window ? bias : -INFINITY;
-      }
-    }
-
-    Flash flash;
-    for (int step = 0; step < steps; ++step) {
-      uint32_t offset = step * Sizes::kKeys * Sizes::kPitch * 2;
-      typename Flash::Scores scores;
-      Flash::multiply(queries_at, keys_at + offset, scores);
-#pragma unroll
-      for (int down = 0; down < kRows; ++down) {
-        int key_row = step * kRows + down;
-        float by_row[2];
-#pragma unroll
-        for (int half = 0; half < 2; ++half) {
-          float bias = p.rel_h ? own_biases[(g + half * 8) * kBiasPitch + key_row] : 0.0f;
-          by_row[half] = key_row < p.window ? bias : -INFINITY;
-        }
-#pragma unroll
-        for (int parity = 0; parity < 2; ++parity) {
-#pragma unroll
-          for (int i = 0; i < 4; ++i) {
-            float& score = scores[2 * down + parity][i];
-            score = fmaf(score, factor, by_column[parity][i]) + by_row[i / 2];
-          }
-        }
-      }
-      flash.weigh(scores);
-      flash.template accumulate<kSplitWeights>(scores, values_at + offset);
-    }
-
-    device::Array<device::Any> results{p.out, p.out_dtype};
-#pragma unroll
-    for (int half = 0; half < 2; ++half) {
-      float total = flash.total(half);
-      int across = half * 8 + g;
-      if (across >= p.window || left + across >= p.grid_w) continue;
-      int64_t cell = static_cast<int64_t>(top + row) * p.grid_w + left + across;
-      int64_t to = batch * p.out_batch + cell * p.out_pitch + column + 2 * t;
-#pragma unroll
-      for (int n = 0; n < kDim / 8; ++n) {
-        float pair[2] = {flash.out[n][2 * half] / total, flash.out[n][2 * half + 1] / total};
-        results.store(to + n * 8, pair);
-      }
-    }
+  float by_column[2][4];
+  if (p.rel_h) {
+    device::make_bias<T, kDim, Sizes::kPitch>(
+        queries_at, static_cast<const T*>(p.rel_h), p.rel_h_pitch, p.window,
+        [&](int) { return row; }, own_biases, kBiasPitch);
+    device::make_bias<T, kDim, Sizes::kPitch>(
+        queries_at, static_cast<const T*>(p.rel_w), p.rel_w_pitch, p.window,
+        [&](int query) { return query; }, own_biases + kColumns, kBiasPitch);
     __syncwarp();
+  }
+#pragma unroll
+  for (int parity = 0; parity < 2; ++parity) {
+#pragma unroll
+    for (int i = 0; i < 4; ++i) {
+      int across = parity * 8 + 2 * t + i % 2;
+      float bias = p.rel_h ? own_biases[(g + i / 2 * 8) * kBiasPitch + kColumns + across] : 0.0f;
+      by_column[parity][i] = across < p.window ? bias : -INFINITY;
+    }
+  }
+
+  Flash flash;
+  for (int step = 0; step < steps; ++step) {
+    uint32_t offset = step * Sizes::kKeys * Sizes::kPitch * 2;
+    typename Flash::Scores scores;
+    Flash::multiply(queries_at, keys_at + offset, scores);
+#pragma unroll
+    for (int down = 0; down < kRows; ++down) {
+      int key_row = step * kRows + down;
+      float by_row[2];
+#pragma unroll
+      for (int half = 0; half < 2; ++half) {
+        float bias = p.rel_h ? own_biases[(g + half * 8) * kBiasPitch + key_row] : 0.0f;
+        by_row[half] = key_row < p.window ? bias : -INFINITY;
+      }
+#pragma unroll
+      for (int parity = 0; parity < 2; ++parity) {
+#pragma unroll
+        for (int i = 0; i < 4; ++i) {
+          float& score = scores[2 * down + parity][i];
+          score = fmaf(score, factor, by_column[parity][i]) + by_row[i / 2];
+        }
+      }
+    }
+    flash.weigh(scores);
+    flash.template accumulate<kSplitWeights>(scores, values_at + offset);
+  }
+
+  device::Array<device::Any> results{p.out, p.out_dtype};
+#pragma unroll
+  for (int half = 0; half < 2; ++half) {
+    float total = flash.total(half);
+    int across = half * 8 + g;
+    if (across >= p.window || left + across >= p.grid_w) continue;
+    int64_t cell = static_cast<int64_t>(top + row) * p.grid_w + left + across;
+    int64_t to = batch * p.out_batch + cell * p.out_pitch + column + 2 * t;
+#pragma unroll
+    for (int n = 0; n < kDim / 8; ++n) {
+      float pair[2] = {flash.out[n][2 * half] / total, flash.out[n][2 * half + 1] / total};
+      results.store(to + n * 8, pair);
+    }
   }
 }
 
 template <class T, int kDim>
 void launch_dim(const Params& p, int heads, int batches, cudaStream_t stream) {
   auto kernel = attention_window_kernel<T, kDim>;
-  int down = (p.grid_h + p.window - 1) / p.window;
-  LaunchShape shape{dim3(static_cast<unsigned>(down * p.windows_across),
+  int down = (p.grid_h + p.window - 1) / p.window, parts = (p.window + kWarps - 1) / kWarps;
+  LaunchShape shape{dim3(static_cast<unsigned>(down * p.windows_across * parts),
                          static_cast<unsigned>(heads), static_cast<unsigned>(batches)),
                     dim3(kThreads), Layout<kDim>::bytes((p.window + kRows - 1) / kRows), true};
   allow_shared_bytes(reinterpret_cast<const void*>(kernel), shape.shared_bytes);
