@@ -28,6 +28,8 @@ export const upload = (file) => call("/v1/images", {
   method: "POST", headers: {"Content-Type": "application/octet-stream"}, body: file,
 });
 export const drop = (id) => call(`/v1/images/${id}`, {method: "DELETE", keepalive: true});
+/** -> {width, height, everything: null or {done, all} clicks} */
+export const image = (id) => call(`/v1/images/${id}`);
 /** prompt: {points: [[x, y, label]], box: [x0, y0, x1, y1]} -> {masks, seconds} */
 export const masks = (id, prompt) => call(`/v1/images/${id}/masks`, json(prompt));
 export const everything = (id, settings) => call(`/v1/images/${id}/everything`, json(settings));

@@ -193,12 +193,34 @@ at("marks").addEventListener("keydown", (event) => {
 
 // ---- buttons
 
+/** Shows how far "everything" of a picture is, until `over` says that it has come to its end. */
+async function watch(id, over) {
+  const begin = performance.now();
+  for (;;) {
+    await new Promise((done) => setTimeout(done, 250));
+    // Where the picture has gone, the request itself says so.
+    const answer = over() ? null : await api.image(id).catch(() => null);
+    if (over() || !answer) break;
+    if (!answer.everything) continue;
+    const {done, all} = answer.everything;
+    Object.assign(at("progress"), {hidden: false, max: all, value: done});
+    const left = (performance.now() - begin) / 1000 * (all - done) / done;
+    say(`Looking for everything: ${done} of ${all} clicks${done ? `, ${Math.ceil(left)} s left` : ""}.`);
+  }
+}
+
 at("everything").addEventListener("click", () => {
   clear();
   say("Looking for everything …");
   ask(async () => {
     const settings = {points_per_side: Number(at("grid").value)};
-    const masks = await timed((id) => api.everything(id, settings));
+    let over = false;
+    const masks = await timed((id) => {
+      watch(id, () => over);
+      return api.everything(id, settings).finally(() => {
+        over = at("progress").hidden = true;
+      });
+    });
     show(masks, {all: true});
     say(masks.length ? `${masks.length} masks.` : "No mask is certain enough.");
   });

@@ -14,12 +14,14 @@ namespace tenon::cli {
 namespace {
 
 struct ServeCommand {
-  std::string plan, device = "cpu";
+  std::string plan, device = "cpu", api_key_file;
   server::HttpOptions http;
   int64_t pictures = 16;
 };
 
 void serve(const ServeCommand& command, Console& console) {
+  server::HttpOptions listening = command.http;
+  if (!command.api_key_file.empty()) listening.api_key = server::ApiKey::read(command.api_key_file);
   auto device = device::DeviceId::parse(command.device);
   auto file = plan::PlanFile::open(command.plan);
   if (file->plan().pipeline != "sam") {
@@ -37,11 +39,13 @@ void serve(const ServeCommand& command, Console& console) {
   options.proof_note = proof_note(*file, predictor->session().device());
   if (!options.proof_note.empty()) console.note("note: " + options.proof_note);
   server::SamService service(*predictor, options);
-  server::HttpServer http(command.http, service);
+  server::HttpServer http(listening, service);
   service.set_load([&] { return std::pair(http.running(), http.waiting()); });
   if (!http.is_loopback()) {
     console.note("note: whoever reaches " + http.url() +
-                 " can use it; there is no password and no encryption");
+                 (listening.api_key.is_set()
+                      ? " can read what goes over the wire, the key too: there is no encryption"
+                      : " can use it; there is no key and no encryption"));
   }
   data::Json started = data::Json::object();
   started.set("url", http.url()).set("port", int64_t{http.port()});
@@ -67,6 +71,9 @@ VerbAction declare_serve(CLI::App& app) {
                  "the address to listen on; others than this machine's own reach it with 0.0.0.0")
       ->capture_default_str();
   app.add_option("--port", command->http.port, "0: one that is free")->capture_default_str();
+  app.add_option("--api-key-file", command->api_key_file,
+                 "a file with the key that every request must bring")
+      ->type_name("FILE");
   app.add_option("--pictures", command->pictures, "pictures held at a time; older ones go")
       ->capture_default_str()
       ->check(CLI::Range(1, 4096));

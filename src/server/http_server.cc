@@ -343,6 +343,7 @@ asio::awaitable<bool> serve_request(Connection& connection) {
   if (!refusal) {
     request = to_request(parser.get());
     refusal = check_headers(request, state.hosts);
+    if (!refusal) refusal = state.options.api_key.check(request);
   }
   if (!refusal) {
     auto found = state.handler.route(request);

@@ -4,6 +4,7 @@
 #include <memory>
 #include <string>
 
+#include "server/api_key.h"
 #include "server/http_limits.h"
 #include "server/http_types.h"
 
@@ -15,6 +16,7 @@ struct HttpOptions {
   std::string address = "127.0.0.1";  // of this machine; 0.0.0.0 or :: for all
   uint16_t port = 8000;               // 0: one that is free
   HttpLimits limits;
+  ApiKey api_key;
 };
 
 // HTTP/1.1 over one thread for the sockets and one worker. See docs/http.md for what it refuses.

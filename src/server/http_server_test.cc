@@ -52,7 +52,7 @@ class HttpServerTest : public ::testing::Test {
  protected:
   void start(HttpLimits limits = {}) {
     set_log_level(LogLevel::Off);
-    server_ = std::make_unique<HttpServer>(HttpOptions{"127.0.0.1", 0, limits}, handler_);
+    server_ = std::make_unique<HttpServer>(HttpOptions{"127.0.0.1", 0, limits, {}}, handler_);
     thread_ = std::thread([this] { server_->run(stop_); });
   }
   void TearDown() override {
@@ -217,12 +217,12 @@ TEST_F(HttpServerTest, StoppingAbandonsWhatRuns) {
 
 TEST(HttpServer, AddressesAreChecked) {
   TestHandler handler;
-  EXPECT_THROW(HttpServer({"nowhere", 0, {}}, handler), Error);
-  HttpServer first({"127.0.0.1", 0, {}}, handler);
+  EXPECT_THROW(HttpServer({"nowhere", 0, {}, {}}, handler), Error);
+  HttpServer first({"127.0.0.1", 0, {}, {}}, handler);
   EXPECT_TRUE(first.is_loopback());
   EXPECT_EQ(first.url(), "http://127.0.0.1:" + std::to_string(first.port()));
-  EXPECT_THROW(HttpServer({"127.0.0.1", first.port(), {}}, handler), Error);
-  EXPECT_FALSE(HttpServer({"0.0.0.0", 0, {}}, handler).is_loopback());
+  EXPECT_THROW(HttpServer({"127.0.0.1", first.port(), {}, {}}, handler), Error);
+  EXPECT_FALSE(HttpServer({"0.0.0.0", 0, {}, {}}, handler).is_loopback());
 }
 
 }  // namespace

@@ -97,6 +97,7 @@ const SamService::Endpoint SamService::kEndpoints[] = {
     {"GET", "/metrics", &SamService::get_metrics},
     {"GET", "/v1/models", &SamService::get_models},
     {"POST", "/v1/images", &SamService::post_image, Body::Picture, true},
+    {"GET", "/v1/images/*", &SamService::get_image},
     {"DELETE", "/v1/images/*", &SamService::delete_image},
     {"POST", "/v1/images/*/masks", &SamService::post_masks, Body::Json, true},
     {"POST", "/v1/images/*/everything", &SamService::post_everything, Body::Json, true},
@@ -239,6 +240,22 @@ Response SamService::post_image(const Call& call) {
   return json_response(201, document);
 }
 
+Response SamService::get_image(const Call& call) {
+  std::shared_ptr<const Picture> picture = pictures_.find(call.id);
+  if (!picture) return no_such_picture();
+  Json document = Json::object(), progress;
+  {
+    std::lock_guard lock(everything_mutex_);
+    if (everything_ && everything_->image == call.id) {
+      progress = Json::object();
+      progress.set("done", everything_->done).set("all", everything_->all);
+    }
+  }
+  document.set("id", call.id);
+  document.set("width", picture->image.width).set("height", picture->image.height);
+  return json_response(200, document.set("everything", std::move(progress)));
+}
+
 Response SamService::delete_image(const Call& call) {
   if (!pictures_.remove(call.id)) return no_such_picture();
   return {204, "application/json", "", {}};
@@ -276,6 +293,11 @@ Response SamService::post_masks(const Call& call) {
   return json_response(200, document);
 }
 
+void SamService::set_everything(std::optional<Everything> now) {
+  std::lock_guard lock(everything_mutex_);
+  everything_ = std::move(now);
+}
+
 Response SamService::post_everything(const Call& call) {
   EverythingRequest wanted = parse_everything_request(call.request.body);
   std::shared_ptr<const Picture> picture = pictures_.find(call.id);
@@ -283,7 +305,12 @@ Response SamService::post_everything(const Call& call) {
   auto begin = std::chrono::steady_clock::now();
   // Crops make the predictor's picture another one; it is set again for the next click.
   current_ = nullptr;
-  auto progress = [&](int64_t, int64_t) {
+  struct Ended {
+    SamService& service;
+    ~Ended() { service.set_everything(std::nullopt); }
+  } ended{*this};
+  auto progress = [&](int64_t done, int64_t all) {
+    set_everything(Everything{call.id, done, all});
     if (call.abandoned()) throw Error(ErrorCode::Interrupted, "nobody waits for the answer");
   };
   std::vector<sam::FoundMask> found = sam::find_everything(

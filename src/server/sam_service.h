@@ -3,6 +3,8 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <mutex>
+#include <optional>
 #include <string>
 
 #include "pipelines/sam/predictor.h"
@@ -45,6 +47,7 @@ class SamService : public Handler {
   Response get_models(const Call& call);
   Response get_metrics(const Call& call);
   Response post_image(const Call& call);
+  Response get_image(const Call& call);
   Response delete_image(const Call& call);
   Response post_masks(const Call& call);
   Response post_everything(const Call& call);
@@ -56,6 +59,14 @@ class SamService : public Handler {
   std::string model_name_;
   PictureStore pictures_;
   std::shared_ptr<const Picture> current_;  // what the predictor has; the worker's
+  // Of the "everything" that runs: the picture, and how many of its clicks are done.
+  struct Everything {
+    std::string image;
+    int64_t done = 0, all = 0;
+  };
+  std::mutex everything_mutex_;
+  std::optional<Everything> everything_;
+  void set_everything(std::optional<Everything> now);
   Metrics metrics_;
   std::function<std::pair<int64_t, int64_t>()> load_;
 };

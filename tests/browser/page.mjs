@@ -114,7 +114,21 @@ await page.click("#undo");
 await page.waitForTimeout(100);
 await page.click("#clear");
 
-// Everything, in colours.
+// Everything, in colours; how far it is, is shown until it is there.
+const said = await page.evaluateHandle(() => {
+  const texts = [];
+  new MutationObserver(() => texts.push(document.getElementById("status").textContent))
+    .observe(document.getElementById("status"), {childList: true});
+  return texts;
+});
+await page.selectOption("#grid", "16");
+await page.click("#everything");
+await page.locator("#progress").waitFor();
+await page.screenshot({path: join(task.shots, "everything_half.png")});
+await until(page, () => /^\d+ masks/.test(document.getElementById("status").textContent));
+const steps = (await said.jsonValue()).map((text) => /: (\d+) of (\d+) clicks/.exec(text)).filter(Boolean);
+assert.ok(steps.length > 0 && steps.every(([, done, all]) => Number(done) < 256 && all === "256"), "no progress was shown");
+assert.ok(await page.isHidden("#progress"));
 await page.selectOption("#grid", "8");
 await page.click("#everything");
 await until(page, (count) => document.getElementById("count").textContent === String(count), first.everything);

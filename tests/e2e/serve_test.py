@@ -120,6 +120,46 @@ class Serve(TenonCase):
         self.assertGreater(len(wanted), 1)
         self.assertEqual(document["masks"], wanted)
 
+    def test_how_far_everything_is(self):
+        picture = self.picture()
+        path = f"/v1/images/{picture}"
+        idle = {"id": picture, "width": 75, "height": 50, "everything": None}
+        self.assertEqual(json.loads(self.server.ask("GET", path)[2]), idle)
+        seen, answers = [], []
+        work = threading.Thread(target=lambda: answers.append(self.server.post(path + "/everything", {**LOW, "points_per_side": 64})))
+        work.start()
+        while work.is_alive():
+            state = json.loads(self.server.ask("GET", path)[2])["everything"]
+            if state:
+                seen.append((state["done"], state["all"]))
+            time.sleep(0.01)
+        self.assertEqual(answers[0][0], 200)
+        self.assertGreater(len(set(seen)), 1)
+        self.assertEqual(seen, sorted(seen))
+        self.assertTrue(all(done < all_of_them == 4096 for done, all_of_them in seen), seen[-1])
+        self.assertEqual(json.loads(self.server.ask("GET", path)[2]), idle)
+        self.assertEqual(self.server.ask("GET", "/v1/images/" + "0" * 32)[0], 404)
+
+    def test_a_key(self):
+        with open(self.path("key"), "w", encoding="utf-8") as file:
+            file.write("0123456789abcdef\n")
+        server = Server(self, self.plan, "--api-key-file", self.path("key"))
+        for path in ("/", "/page.js", "/health", "/metrics", "/v1/models", "/v1/images/a", "/nothing", "//health"):
+            status, headers, body = server.ask("GET", path)
+            self.assertEqual((status, json.loads(body)["error"]["code"]), (401, "unauthorized"), path)
+            self.assertIn("Basic", headers["WWW-Authenticate"])
+            self.assertEqual(server.ask("GET", path, None, {"Authorization": "Bearer 0123456789abcde"})[0], 401, path)
+        user = base64.b64encode(b"me:0123456789abcdef").decode()
+        for value in ("Bearer 0123456789abcdef", "Basic " + user):
+            self.assertEqual(server.ask("GET", "/", None, {"Authorization": value})[0], 200)
+            self.assertEqual(server.ask("GET", "/nothing", None, {"Authorization": value})[0], 404)
+        # A body is not read of those who may not ask.
+        data = b"POST /v1/images HTTP/1.1\r\nHost: localhost\r\nContent-Length: 60000000\r\n\r\n"
+        self.assertEqual(server.raw(data)[0], 401)
+        self.assertNotIn("0123456789abcdef", server.end()[1])
+        self.write("short", "abc\n")
+        self.tenon("serve", self.plan, "--api-key-file", self.path("short"), code=2)
+
     def test_two_pictures_take_turns(self):
         first = self.picture()
         _, document = self.server.upload(read(golden("imaging", "baseline.jpg")))
