@@ -36,6 +36,8 @@ void futex_wake_all(std::atomic<uint32_t>& word) {
 inline void pause_briefly() {
 #if defined(__x86_64__)
   __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  asm volatile("isb");  // some 10 ns; `yield` does nothing on cores without hardware threads
 #endif
 }
 

@@ -13,11 +13,11 @@ namespace tenon::runtime {
 namespace {
 
 std::vector<CpuFeature> cpu_features() {
-  return {{"avx2", cpu::cpu_supports(cpu::Isa::Avx2).reason},
-          {"avx512", cpu::cpu_supports(cpu::Isa::Avx512).reason},
-          {"avx512_bf16", cpu::cpu_supports(cpu::Isa::Avx512Bf16).reason},
-          {"avx512_vnni", cpu::cpu_supports(cpu::Isa::Avx512Vnni).reason},
-          {"amx", cpu::cpu_supports(cpu::Isa::Amx).reason}};
+  std::vector<CpuFeature> features;
+  for (const cpu::NamedIsa& named : cpu::named_isas()) {
+    features.push_back({named.name, cpu::cpu_supports(named.isa).reason});
+  }
+  return features;
 }
 
 device::LibraryReport find_driver() {

@@ -65,6 +65,8 @@ LIBRARIES = [
     ("nvtx3/*", ("backends/cuda",), CPP_SUFFIXES, CUDA),
     ("*intrin.h", ("backends/cpu", "base"), (".cc", ".h"),
      "one translation unit per instruction set, chosen at run time, in backends/cpu"),
+    ("arm_neon.h", ("backends/cpu",), (".cc", ".h"),
+     "one translation unit per instruction set, chosen at run time, in backends/cpu"),
     ("format", (), (), "gcc 12 has no <format>; use base/text.h"),
     ("expected", (), (), "gcc 12 has no <expected>; throw tenon::Error"),
 ]

@@ -62,7 +62,7 @@ class Clean(Tree):
         self.write("src/frontends/good_test.cc", "std::ifstream stream(std::to_string(count * bytes));\n")
         self.write("src/frontends/CMakeLists.txt", "tenon_room(frontends SOURCES good.cc TESTS good_test.cc)\n")
         self.write("src/server/server.h", "#pragma once\n#include <boost/asio.hpp>\n")
-        self.write("src/backends/cpu/kernels/add.cc", '#include "ops/op.h"\n#include <immintrin.h>\n')
+        self.write("src/backends/cpu/kernels/add.cc", '#include "ops/op.h"\n#include <immintrin.h>\n#include <arm_neon.h>\n')
         self.write("src/backends/cuda/add.cu", "#include <cuda_runtime.h>\n#include <mma.h>\n")
         self.write("tests/e2e/CMakeLists.txt", "foreach(name a b)\n  add_executable(${name} ${name}_test.cc)\n")
         self.write("tests/e2e/b_test.cc", "#include <gtest/gtest.h>\n")
@@ -100,6 +100,7 @@ PLANTED = [
     ("library-include", "src/runtime/conv.cc", "#include <cudnn.h>\n"),
     ("library-include", "src/backends/cuda/sort.cu", "#include <cub/cub.cuh>\n"),
     ("library-include", "src/text/scan.cc", "#include <immintrin.h>\n"),
+    ("library-include", "src/text/scan_arm.cc", "#include <arm_neon.h>\n"),
     ("library-include", "src/base/new.cc", "#include <format>\n"),
     ("library-include", "src/base/unknown.cc", "#include <absl/status.h>\n"),
     ("library-include", "src/base/file.h", "#pragma once\n#include <sys/mman.h>\n"),

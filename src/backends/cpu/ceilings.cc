@@ -1,154 +1,21 @@
 #include "backends/cpu/ceilings.h"
 
-#include <immintrin.h>
 #include <time.h>
 
-#include <cstdint>
-
-#include "backends/cpu/cpu_features.h"
+#include "backends/cpu/ceiling_loops.h"
 #include "base/thread_pool.h"
 
 namespace tenon::cpu {
 namespace {
 
-constexpr int kSums = 12;  // enough to hide the latency, few enough for 16 registers
-constexpr int64_t kRounds = 400'000;
-
-// The values stay finite and are not known to the compiler.
-volatile float g_seed = 1e-8f;
 volatile float g_sink;
 
-__attribute__((target("avx2,fma"))) float fma_loop_256() {
-  __m256 sums[kSums], x = _mm256_set1_ps(g_seed);
-  for (auto& sum : sums) sum = x;
-  for (int64_t i = 0; i < kRounds; ++i) {
-#pragma GCC unroll 12
-    for (auto& sum : sums) sum = _mm256_fmadd_ps(x, x, sum);
-  }
-  for (auto& sum : sums) x = _mm256_add_ps(x, sum);
-  return _mm256_cvtss_f32(x);
-}
-
-__attribute__((target("avx512f"))) float fma_loop_512() {
-  __m512 sums[kSums], x = _mm512_set1_ps(g_seed);
-  for (auto& sum : sums) sum = x;
-  for (int64_t i = 0; i < kRounds; ++i) {
-#pragma GCC unroll 12
-    for (auto& sum : sums) sum = _mm512_fmadd_ps(x, x, sum);
-  }
-  for (auto& sum : sums) x = _mm512_add_ps(x, sum);
-  return _mm512_cvtss_f32(x);
-}
-
-__attribute__((target("avx512f,avx512bf16"))) float bf16_loop() {
-  __m512 sums[kSums], x = _mm512_set1_ps(g_seed);
-  auto pairs = (__m512bh)_mm512_castps_si512(x);
-  for (auto& sum : sums) sum = x;
-  for (int64_t i = 0; i < kRounds; ++i) {
-#pragma GCC unroll 12
-    for (auto& sum : sums) sum = _mm512_dpbf16_ps(sum, pairs, pairs);
-  }
-  for (auto& sum : sums) x = _mm512_add_ps(x, sum);
-  return _mm512_cvtss_f32(x);
-}
-
-__attribute__((target("avx512f,avx512vnni"))) float int8_loop() {
-  __m512i sums[kSums], x = _mm512_castps_si512(_mm512_set1_ps(g_seed));
-  for (auto& sum : sums) sum = x;
-  for (int64_t i = 0; i < kRounds; ++i) {
-#pragma GCC unroll 12
-    for (auto& sum : sums) sum = _mm512_dpbusd_epi32(sum, x, x);
-  }
-  for (auto& sum : sums) x = _mm512_xor_si512(x, sum);
-  alignas(64) int32_t lanes[16];
-  _mm512_store_si512(lanes, x);
-  return static_cast<float>(lanes[0]);
-}
-
-// Eight tiles of 16 rows x 64 bytes: four hold sums, and nothing is loaded in between.
-struct alignas(64) TileShapes {
-  uint8_t palette = 1, start_row = 0, reserved[14] = {};
-  uint16_t bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
-  uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
-};
-constexpr double kTilesOfRound = 4;
-constexpr int64_t kTileRounds = 50'000;
-
-__attribute__((target("amx-tile"))) void begin_tiles() {
-  TileShapes shapes;
-  asm volatile("" : : "r"(&shapes) : "memory");
-  _tile_loadconfig(&shapes);
-  _tile_zero(0);
-  _tile_zero(1);
-  _tile_zero(2);
-  _tile_zero(3);
-  _tile_zero(4);
-  _tile_zero(5);
-  _tile_zero(6);
-  _tile_zero(7);
-}
-
-__attribute__((target("amx-tile,amx-bf16"))) float bf16_tile_loop() {
-  begin_tiles();
-  for (int64_t i = 0; i < kTileRounds; ++i) {
-    _tile_dpbf16ps(0, 4, 6);
-    _tile_dpbf16ps(1, 4, 7);
-    _tile_dpbf16ps(2, 5, 6);
-    _tile_dpbf16ps(3, 5, 7);
-  }
-  _tile_release();
-  return 0;
-}
-
-__attribute__((target("amx-tile,amx-int8"))) float int8_tile_loop() {
-  begin_tiles();
-  for (int64_t i = 0; i < kTileRounds; ++i) {
-    _tile_dpbusd(0, 4, 6);
-    _tile_dpbusd(1, 4, 7);
-    _tile_dpbusd(2, 5, 6);
-    _tile_dpbusd(3, 5, 7);
-  }
-  _tile_release();
-  return 0;
-}
-
-// Three prefetches for each line, as the kernels have them: a core drops one when its queue of
-// misses is full, and without any the kernels read up to half as fast again as this loop.
-inline void fetch_line(const std::byte* at) {
-  asm volatile("prefetcht0 %0" : : "m"(at[1024]));
-  asm volatile("prefetcht1 %0" : : "m"(at[2048]));
-  asm volatile("prefetcht1 %0" : : "m"(at[4096]));
-}
-
-__attribute__((target("avx2"))) int64_t read_all(const std::byte* memory, size_t bytes) {
-  __m256i sums[4] = {};
-  for (size_t i = 0; i + 256 <= bytes; i += 256) {
-    for (int j = 0; j < 4; ++j) fetch_line(memory + i + j * 64);
-    for (int j = 0; j < 8; ++j) {
-      auto* at = reinterpret_cast<const __m256i*>(memory + i + j * 32);
-      sums[j % 4] = _mm256_add_epi64(sums[j % 4], _mm256_loadu_si256(at));
-    }
-  }
-  __m256i sum =
-      _mm256_add_epi64(_mm256_add_epi64(sums[0], sums[1]), _mm256_add_epi64(sums[2], sums[3]));
-  return _mm256_extract_epi64(sum, 0) + _mm256_extract_epi64(sum, 3);
-}
-
-double rate_of(float (*loop)(), double operations) {
+double rate_of(const RateLoop& loop) {
+  if (!loop.run) return 0;
   ThreadPool& pool = process_thread_pool();
   double begin = seconds_now();
-  pool.run([&](int) { g_sink = loop(); });
-  return operations * pool.size() / (seconds_now() - begin);
-}
-
-// Of a loop over vectors, from the operations of one instruction.
-double vector_rate(float (*loop)(), double operations) {
-  return rate_of(loop, operations * kSums * kRounds);
-}
-
-// Of a loop over tiles: 16 x 16 sums of 16 times `elements`, which 4 bytes hold.
-double tile_rate(float (*loop)(), double elements) {
-  return rate_of(loop, 2 * 16 * 16 * 16 * elements * kTilesOfRound * kTileRounds);
+  pool.run([&](int) { g_sink = loop.run(); });
+  return loop.operations * pool.size() / (seconds_now() - begin);
 }
 
 }  // namespace
@@ -161,20 +28,15 @@ double seconds_now() {
 }
 
 double fma_flops_per_second() {
-  if (cpu_supports(Isa::Avx512).ok) return vector_rate(fma_loop_512, 32);
-  return vector_rate(fma_loop_256, 16);
+  return rate_of(fma_loop());
 }
 
 double bf16_flops_per_second() {
-  if (cpu_supports(Isa::Amx).ok) return tile_rate(bf16_tile_loop, 2);
-  if (!cpu_supports(Isa::Avx512Bf16).ok) return 0;
-  return vector_rate(bf16_loop, 64);
+  return rate_of(bf16_loop());
 }
 
 double int8_operations_per_second() {
-  if (cpu_supports(Isa::Amx).ok) return tile_rate(int8_tile_loop, 4);
-  if (!cpu_supports(Isa::Avx512Vnni).ok) return 0;
-  return vector_rate(int8_loop, 128);
+  return rate_of(int8_loop());
 }
 
 double dram_bytes_per_second(const std::byte* memory, size_t bytes) {

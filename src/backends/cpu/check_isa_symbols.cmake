@@ -2,7 +2,7 @@
 # the linker keeps one copy of an inline function, and if it kept theirs, a CPU without the ISA would
 # meet its instructions. Called with NM and OBJECTS, which is what the whole room consists of.
 foreach(object ${OBJECTS})
-  if(NOT object MATCHES "/(avx2|avx512|avx512bf16|avx512vnni|amx)/[^/]*$")
+  if(NOT object MATCHES "/(avx2|avx512|avx512bf16|avx512vnni|amx|neon|dotprod|i8mm)/[^/]*$")
     continue()
   endif()
   set(isa ${CMAKE_MATCH_1})

@@ -8,19 +8,46 @@
 #include <cpuid.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+#elif defined(__aarch64__)
+#include <asm/hwcap.h>
+#include <sys/auxv.h>
 #endif
 
 namespace tenon::cpu {
+namespace {
+
+// Words of TENON_CPU_ISA, and the last ISA each allows.
+#if defined(__x86_64__)
+constexpr NamedIsa kLimits[] = {
+    {"avx2", Isa::Avx2}, {"avx512", Isa::Avx512Vnni}, {"amx", Isa::Amx}};
+constexpr NamedIsa kNames[] = {{"avx2", Isa::Avx2},
+                               {"avx512", Isa::Avx512},
+                               {"avx512_bf16", Isa::Avx512Bf16},
+                               {"avx512_vnni", Isa::Avx512Vnni},
+                               {"amx", Isa::Amx}};
+constexpr const char* kAccepted = "avx2, avx512 or amx";
+#else
+constexpr NamedIsa kLimits[] = {
+    {"neon", Isa::Neon}, {"dotprod", Isa::Dotprod}, {"i8mm", Isa::I8mm}};
+constexpr auto& kNames = kLimits;
+constexpr const char* kAccepted = "neon, dotprod or i8mm";
+#endif
+
+}  // namespace
+
+std::span<const NamedIsa> named_isas() {
+  return kNames;
+}
 
 std::optional<Isa> isa_limit(std::string_view text) {
   if (text.empty()) return std::nullopt;
-  if (text == "avx2") return Isa::Avx2;
-  if (text == "avx512") return Isa::Avx512Vnni;
-  if (text == "amx") return Isa::Amx;
+  for (const NamedIsa& limit : kLimits) {
+    if (text == limit.name) return limit.isa;
+  }
   throw Error(ErrorCode::Usage, "unknown instruction set")
       .at("TENON_CPU_ISA")
       .got(text)
-      .accepted("avx2, avx512 or amx");
+      .accepted(kAccepted);
 }
 
 #if defined(__x86_64__)
@@ -50,6 +77,7 @@ const char* missing_for_amx() {
 
 // The name of the first missing instruction set, or null.
 const char* missing_for(Isa isa) {
+  if (isa > Isa::Amx) return "64-bit Arm instructions";
   __builtin_cpu_init();
   if (!__builtin_cpu_supports("avx2")) return "avx2";
   if (!__builtin_cpu_supports("fma")) return "fma";
@@ -69,7 +97,41 @@ const char* missing_for(Isa isa) {
   return __builtin_cpu_supports("avx512vnni") ? missing_for_amx() : "avx512_vnni";
 }
 
+bool maker_is_intel() {
+  __builtin_cpu_init();
+  return __builtin_cpu_is("intel");
+}
+
 }  // namespace
+#elif defined(__aarch64__)
+namespace {
+
+// Every 64-bit Arm has what Neon stands for here.
+const char* missing_for(Isa isa) {
+  if (isa < Isa::Neon) return "x86-64 instructions";
+  if (isa >= Isa::Dotprod && (getauxval(AT_HWCAP) & HWCAP_ASIMDDP) == 0) return "dotprod";
+  if (isa >= Isa::I8mm && (getauxval(AT_HWCAP2) & HWCAP2_I8MM) == 0) return "i8mm";
+  return nullptr;
+}
+
+bool maker_is_intel() {
+  return false;
+}
+
+}  // namespace
+#else
+namespace {
+
+const char* missing_for(Isa) {
+  return "x86-64 or 64-bit Arm instructions";
+}
+
+bool maker_is_intel() {
+  return false;
+}
+
+}  // namespace
+#endif
 
 ops::Support cpu_supports(Isa isa) {
   const char* text = std::getenv("TENON_CPU_ISA");
@@ -81,17 +143,7 @@ ops::Support cpu_supports(Isa isa) {
 }
 
 bool bf16_pairs_are_fast() {
-  __builtin_cpu_init();
-  return !__builtin_cpu_is("intel");
+  return !maker_is_intel();
 }
-#else
-bool bf16_pairs_are_fast() {
-  return false;
-}
-
-ops::Support cpu_supports(Isa) {
-  return ops::Support::no("this CPU lacks x86-64 instructions");
-}
-#endif
 
 }  // namespace tenon::cpu

@@ -2,7 +2,7 @@
 
 namespace tenon::cpu {
 
-#if defined(__x86_64__)
+#if defined(TENON_CPU_SIMD)
 ops::ImplementationList implementations() {
 #define TENON_CPU_IMPLEMENTATION(name) &name,
   static constexpr const ops::Implementation* kList[] = {

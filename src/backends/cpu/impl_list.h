@@ -1,64 +1,65 @@
 #pragma once
 
+#include "backends/cpu/isa.h"
 #include "ops/implementation.h"
 
-// Every SIMD kernel, one line each; of one op the best first.
+// Every SIMD kernel, one line each; of one op the best first. TENON_CPU_EACH(X, Op) stands for the
+// implementations that TENON_CPU_EACH_ISA (kernels/tables.h) defines.
+#if defined(__x86_64__)
+#define TENON_CPU_EACH(X, Op) X(k##Op##Avx512) X(k##Op##Avx2)
+#define TENON_CPU_PRODUCTS(X)     \
+  X(kLinearBf16Amx)               \
+  X(kLinearBf16Avx512)            \
+  X(kLinearAvx512)                \
+  X(kLinearAvx2)                  \
+  X(kQuantisedLinearInt8Amx)      \
+  X(kQuantisedLinearInt8Vnni)     \
+  X(kQuantisedLinearInt8Avx2)     \
+  X(kQuantisedLinearCodes4Avx512) \
+  X(kQuantisedLinearCodes4Avx2)
+#elif defined(__aarch64__)
+#define TENON_CPU_EACH(X, Op) X(k##Op##Neon)
+#define TENON_CPU_PRODUCTS(X)    \
+  X(kLinearNeon)                 \
+  X(kQuantisedLinearInt8I8mm)    \
+  X(kQuantisedLinearInt8Dotprod) \
+  X(kQuantisedLinearInt8Neon)    \
+  X(kQuantisedLinearCodes4Neon)
+#endif
 #define TENON_CPU_IMPLEMENTATIONS(X) \
-  X(kLinearBf16Amx)                  \
-  X(kLinearBf16Avx512)               \
-  X(kLinearAvx512)                   \
-  X(kLinearAvx2)                     \
-  X(kQuantisedLinearInt8Amx)         \
-  X(kQuantisedLinearInt8Vnni)        \
-  X(kQuantisedLinearInt8Avx2)        \
-  X(kQuantisedLinearCodes4Avx512)    \
-  X(kQuantisedLinearCodes4Avx2)      \
-  X(kRmsNormAvx512)                  \
-  X(kRmsNormAvx2)                    \
-  X(kLayerNormAvx512)                \
-  X(kLayerNormAvx2)                  \
-  X(kGluAvx512)                      \
-  X(kGluAvx2)                        \
-  X(kUnaryAvx512)                    \
-  X(kUnaryAvx2)                      \
-  X(kBinaryAvx512)                   \
-  X(kBinaryAvx2)                     \
-  X(kCastAvx512)                     \
-  X(kCastAvx2)                       \
-  X(kFusedAvx512)                    \
-  X(kFusedAvx2)                      \
-  X(kEmbeddingAvx512)                \
-  X(kEmbeddingAvx2)                  \
+  TENON_CPU_PRODUCTS(X)              \
+  TENON_CPU_EACH(X, RmsNorm)         \
+  TENON_CPU_EACH(X, LayerNorm)       \
+  TENON_CPU_EACH(X, Glu)             \
+  TENON_CPU_EACH(X, Unary)           \
+  TENON_CPU_EACH(X, Binary)          \
+  TENON_CPU_EACH(X, Cast)            \
+  TENON_CPU_EACH(X, Fused)           \
+  TENON_CPU_EACH(X, Embedding)       \
   X(kGatherRows)                     \
-  X(kRopeAvx512)                     \
-  X(kRopeAvx2)                       \
-  X(kKvAppendAvx512)                 \
-  X(kKvAppendAvx2)                   \
-  X(kRopeKvAppendAvx512)             \
-  X(kRopeKvAppendAvx2)               \
-  X(kAttentionAvx512)                \
-  X(kAttentionAvx2)                  \
-  X(kConvAvx512)                     \
-  X(kConvAvx2)                       \
-  X(kMatmulAvx512)                   \
-  X(kMatmulAvx2)                     \
+  TENON_CPU_EACH(X, Rope)            \
+  TENON_CPU_EACH(X, KvAppend)        \
+  TENON_CPU_EACH(X, RopeKvAppend)    \
+  TENON_CPU_EACH(X, Attention)       \
+  TENON_CPU_EACH(X, Conv)            \
+  TENON_CPU_EACH(X, Matmul)          \
   X(kReshape)                        \
   X(kTranspose)                      \
   X(kConcat)                         \
   X(kPad)                            \
-  X(kPagedAttentionAvx512)           \
-  X(kPagedAttentionAvx2)             \
-  X(kSampleAvx512)                   \
-  X(kSampleAvx2)                     \
+  TENON_CPU_EACH(X, PagedAttention)  \
+  TENON_CPU_EACH(X, Sample)          \
   X(kSlice)
 
 namespace tenon::cpu {
 
+#if defined(TENON_CPU_SIMD)
 #define TENON_CPU_IMPLEMENTATION(name) extern const ops::Implementation name;
 TENON_CPU_IMPLEMENTATIONS(TENON_CPU_IMPLEMENTATION)
 #undef TENON_CPU_IMPLEMENTATION
+#endif
 
-// SIMD kernels, best first. Empty on other CPUs than x86-64.
+// SIMD kernels, best first. Empty on other CPUs than x86-64 and 64-bit Arm.
 ops::ImplementationList implementations();
 
 }  // namespace tenon::cpu

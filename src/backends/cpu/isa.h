@@ -139,6 +139,9 @@ struct Int8Tile {
 
 struct Int8Kernels {
   int max_rows, max_grouped_rows;  // the latter is best with several groups
+  // Where an ISA multiplies signed codes only, those in whole bytes go less `shift`: offsets are
+  // then `shift` times the sum of the codes of x larger. Zeros are shifted by the tile itself.
+  int shift;
   // x [inputs] (a multiple of 32; at most one block) times `inverse` to the nearest integers, and
   // `factor` times their sums by `group` inputs added to offsets.
   void (*round_row)(const float* x, int64_t inputs, int64_t group, float inverse, int32_t factor,
@@ -194,6 +197,10 @@ struct AttentionKernels {
                      const RowFetch& fetch);
 };
 
+#if defined(__x86_64__) || defined(__aarch64__)
+#define TENON_CPU_SIMD
+#endif
+
 #if defined(__x86_64__)
 namespace avx2 {
 extern const RowKernels kRows;
@@ -221,6 +228,21 @@ namespace amx {
 extern const GemmKernels kGemm;  // of pairs of bf16
 extern const Int8MatrixKernels kInt8Matrix;
 }  // namespace amx
+#elif defined(__aarch64__)
+namespace neon {
+extern const RowKernels kRows;
+extern const GemmKernels kGemm;
+extern const GemvKernels kGemv;
+extern const AttentionKernels kAttention;
+extern const Int8Kernels kInt8;
+extern const Codes4Kernels kCodes4;
+}  // namespace neon
+namespace dotprod {
+extern const Int8Kernels kInt8;
+}  // namespace dotprod
+namespace i8mm {
+extern const Int8Kernels kInt8;
+}  // namespace i8mm
 #endif
 
 }  // namespace tenon::cpu

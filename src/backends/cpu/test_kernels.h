@@ -19,9 +19,17 @@ struct NamedRows {
 };
 inline std::vector<NamedRows> runnable_rows() {
   std::vector<NamedRows> list;
+#if defined(__aarch64__)
+  list.push_back({"neon", kNeon.rows});
+#elif defined(__x86_64__)
   if (cpu_supports(Isa::Avx2).ok) list.push_back({"avx2", kAvx2.rows});
   if (cpu_supports(Isa::Avx512).ok) list.push_back({"avx512", kAvx512.rows});
+#endif
   return list;
+}
+
+inline bool has_kernels() {
+  return !runnable_rows().empty();
 }
 
 inline Tensor make_random(DType dtype, const Extents& extents, uint32_t seed, float spread = 1) {

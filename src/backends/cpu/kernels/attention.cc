@@ -10,7 +10,7 @@
 #include "base/thread_pool.h"
 
 namespace tenon::cpu {
-#if defined(__x86_64__)
+#if defined(TENON_CPU_SIMD)
 namespace {
 
 // Query rows whose scores are held at once: packing K and V is a small part of the work, and the
@@ -369,7 +369,6 @@ constexpr ops::Implementation implementation(std::string_view name) {
 
 }  // namespace
 
-const ops::Implementation kAttentionAvx512 = implementation<kAvx512>("attention__any__avx512");
-const ops::Implementation kAttentionAvx2 = implementation<kAvx2>("attention__any__avx2");
+TENON_CPU_EACH_ISA(Attention, "attention__any__")
 #endif
 }  // namespace tenon::cpu

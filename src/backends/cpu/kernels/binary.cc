@@ -8,7 +8,7 @@
 #include "backends/cpu/kernels/tables.h"
 
 namespace tenon::cpu {
-#if defined(__x86_64__)
+#if defined(TENON_CPU_SIMD)
 namespace {
 
 // How an operand covers the output.
@@ -75,7 +75,6 @@ constexpr ops::Implementation implementation(std::string_view name) {
 
 }  // namespace
 
-const ops::Implementation kBinaryAvx512 = implementation<kAvx512>("binary__any__avx512");
-const ops::Implementation kBinaryAvx2 = implementation<kAvx2>("binary__any__avx2");
+TENON_CPU_EACH_ISA(Binary, "binary__any__")
 #endif
 }  // namespace tenon::cpu

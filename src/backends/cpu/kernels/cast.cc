@@ -6,7 +6,7 @@
 #include "backends/cpu/kernels/tables.h"
 
 namespace tenon::cpu {
-#if defined(__x86_64__)
+#if defined(TENON_CPU_SIMD)
 namespace {
 
 template <const Kernels& kernels>
@@ -36,7 +36,6 @@ constexpr ops::Implementation implementation(std::string_view name) {
 
 }  // namespace
 
-const ops::Implementation kCastAvx512 = implementation<kAvx512>("cast__any__avx512");
-const ops::Implementation kCastAvx2 = implementation<kAvx2>("cast__any__avx2");
+TENON_CPU_EACH_ISA(Cast, "cast__any__")
 #endif
 }  // namespace tenon::cpu

@@ -8,7 +8,7 @@
 #include "backends/cpu/kernels/ranges.h"
 
 namespace tenon::cpu {
-#if defined(__x86_64__)
+#if defined(TENON_CPU_SIMD)
 namespace {
 
 // Pixels of y made at once: their patches are a block of rows of a product.
@@ -116,7 +116,6 @@ constexpr ops::Implementation implementation(std::string_view name) {
 
 }  // namespace
 
-const ops::Implementation kConvAvx512 = implementation<kAvx512>("conv__any__avx512");
-const ops::Implementation kConvAvx2 = implementation<kAvx2>("conv__any__avx2");
+TENON_CPU_EACH_ISA(Conv, "conv__any__")
 #endif
 }  // namespace tenon::cpu

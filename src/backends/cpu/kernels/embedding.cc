@@ -8,7 +8,7 @@
 #include "backends/cpu/kernels/tables.h"
 
 namespace tenon::cpu {
-#if defined(__x86_64__)
+#if defined(TENON_CPU_SIMD)
 namespace {
 
 template <const Kernels& kernels>
@@ -51,7 +51,6 @@ constexpr ops::Implementation implementation(std::string_view name) {
 
 }  // namespace
 
-const ops::Implementation kEmbeddingAvx512 = implementation<kAvx512>("embedding__any__avx512");
-const ops::Implementation kEmbeddingAvx2 = implementation<kAvx2>("embedding__any__avx2");
+TENON_CPU_EACH_ISA(Embedding, "embedding__any__")
 #endif
 }  // namespace tenon::cpu

@@ -11,7 +11,7 @@
 // The whole chain on one piece of a row before the next: what is in between never leaves the
 // first-level cache.
 namespace tenon::cpu {
-#if defined(__x86_64__)
+#if defined(TENON_CPU_SIMD)
 namespace {
 
 using ops::Expression;
@@ -119,7 +119,6 @@ constexpr ops::Implementation implementation(std::string_view name) {
 
 }  // namespace
 
-const ops::Implementation kFusedAvx512 = implementation<kAvx512>("fused__any__avx512");
-const ops::Implementation kFusedAvx2 = implementation<kAvx2>("fused__any__avx2");
+TENON_CPU_EACH_ISA(Fused, "fused__any__")
 #endif
 }  // namespace tenon::cpu

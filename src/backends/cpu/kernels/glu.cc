@@ -7,7 +7,7 @@
 #include "backends/cpu/kernels/tables.h"
 
 namespace tenon::cpu {
-#if defined(__x86_64__)
+#if defined(TENON_CPU_SIMD)
 namespace {
 
 template <const Kernels& kernels>
@@ -47,7 +47,6 @@ constexpr ops::Implementation implementation(std::string_view name) {
 
 }  // namespace
 
-const ops::Implementation kGluAvx512 = implementation<kAvx512>("glu__any__avx512");
-const ops::Implementation kGluAvx2 = implementation<kAvx2>("glu__any__avx2");
+TENON_CPU_EACH_ISA(Glu, "glu__any__")
 #endif
 }  // namespace tenon::cpu

@@ -6,7 +6,7 @@
 #include "ops/kv_cache.h"
 
 namespace tenon::cpu {
-#if defined(__x86_64__)
+#if defined(TENON_CPU_SIMD)
 namespace {
 
 template <const Kernels& kernels>
@@ -55,7 +55,6 @@ constexpr ops::Implementation implementation(std::string_view name) {
 
 }  // namespace
 
-const ops::Implementation kKvAppendAvx512 = implementation<kAvx512>("kv_append__any__avx512");
-const ops::Implementation kKvAppendAvx2 = implementation<kAvx2>("kv_append__any__avx2");
+TENON_CPU_EACH_ISA(KvAppend, "kv_append__any__")
 #endif
 }  // namespace tenon::cpu

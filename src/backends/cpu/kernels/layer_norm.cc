@@ -4,7 +4,7 @@
 #include "backends/cpu/kernels/norm.h"
 
 namespace tenon::cpu {
-#if defined(__x86_64__)
+#if defined(TENON_CPU_SIMD)
 namespace {
 
 template <const Kernels& kernels>
@@ -43,7 +43,6 @@ constexpr ops::Implementation implementation(std::string_view name) {
 
 }  // namespace
 
-const ops::Implementation kLayerNormAvx512 = implementation<kAvx512>("layer_norm__any__avx512");
-const ops::Implementation kLayerNormAvx2 = implementation<kAvx2>("layer_norm__any__avx2");
+TENON_CPU_EACH_ISA(LayerNorm, "layer_norm__any__")
 #endif
 }  // namespace tenon::cpu

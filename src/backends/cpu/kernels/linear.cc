@@ -20,7 +20,7 @@ void finish_row(const RowKernels& rows, const LinearCall& call, int64_t row, int
   rows.store(call.y.dtype(), sums, n, call.y.at(row, column));
 }
 
-#if defined(__x86_64__)
+#if defined(TENON_CPU_SIMD)
 namespace {
 
 struct Prepared {
@@ -88,11 +88,15 @@ constexpr ops::Implementation implementation(std::string_view name) {
 
 }  // namespace
 
+#if defined(__x86_64__)
 const ops::Implementation kLinearBf16Amx = implementation<kAmx, true>("linear__bf16__amx");
 const ops::Implementation kLinearBf16Avx512 =
     implementation<kAvx512Bf16, true>("linear__bf16__avx512bf16");
 const ops::Implementation kLinearAvx512 = implementation<kAvx512, false>("linear__f32__avx512");
 const ops::Implementation kLinearAvx2 = implementation<kAvx2, false>("linear__f32__avx2");
+#else
+const ops::Implementation kLinearNeon = implementation<kNeon, false>("linear__f32__neon");
+#endif
 #endif
 
 }  // namespace tenon::cpu

@@ -4,7 +4,7 @@
 #include "backends/cpu/kernels/linear.h"
 
 namespace tenon::cpu {
-#if defined(__x86_64__)
+#if defined(TENON_CPU_SIMD)
 namespace {
 
 template <const Kernels& kernels>
@@ -69,7 +69,6 @@ constexpr ops::Implementation implementation(std::string_view name) {
 
 }  // namespace
 
-const ops::Implementation kMatmulAvx512 = implementation<kAvx512>("matmul__any__avx512");
-const ops::Implementation kMatmulAvx2 = implementation<kAvx2>("matmul__any__avx2");
+TENON_CPU_EACH_ISA(Matmul, "matmul__any__")
 #endif
 }  // namespace tenon::cpu

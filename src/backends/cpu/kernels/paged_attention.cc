@@ -6,7 +6,7 @@
 #include "backends/cpu/kernels/ranges.h"
 
 namespace tenon::cpu {
-#if defined(__x86_64__)
+#if defined(TENON_CPU_SIMD)
 namespace {
 
 // Tasks a thread should have at least, so that unequal ones even out.
@@ -200,8 +200,6 @@ constexpr ops::Implementation implementation(std::string_view name) {
 
 }  // namespace
 
-const ops::Implementation kPagedAttentionAvx512 =
-    implementation<kAvx512>("paged_attention__any__avx512");
-const ops::Implementation kPagedAttentionAvx2 = implementation<kAvx2>("paged_attention__any__avx2");
+TENON_CPU_EACH_ISA(PagedAttention, "paged_attention__any__")
 #endif
 }  // namespace tenon::cpu

@@ -30,7 +30,7 @@ PanelWeight panel_weight(const ops::RunArgs& args, const QuantSpec& spec, int64_
   return weight;
 }
 
-#if defined(__x86_64__)
+#if defined(TENON_CPU_SIMD)
 namespace {
 
 struct Prepared {
@@ -159,6 +159,7 @@ constexpr ops::Implementation codes4_implementation(std::string_view name) {
 
 }  // namespace
 
+#if defined(__x86_64__)
 const ops::Implementation kQuantisedLinearInt8Amx =
     int8_implementation<kAmx>("quantised_linear__i8__amx");
 const ops::Implementation kQuantisedLinearInt8Vnni =
@@ -169,6 +170,16 @@ const ops::Implementation kQuantisedLinearCodes4Avx512 =
     codes4_implementation<kAvx512>("quantised_linear__f32_u4__avx512");
 const ops::Implementation kQuantisedLinearCodes4Avx2 =
     codes4_implementation<kAvx2>("quantised_linear__f32_u4__avx2");
+#else
+const ops::Implementation kQuantisedLinearInt8I8mm =
+    int8_implementation<kI8mm>("quantised_linear__i8__i8mm");
+const ops::Implementation kQuantisedLinearInt8Dotprod =
+    int8_implementation<kDotprod>("quantised_linear__i8__dotprod");
+const ops::Implementation kQuantisedLinearInt8Neon =
+    int8_implementation<kNeon>("quantised_linear__i8__neon");
+const ops::Implementation kQuantisedLinearCodes4Neon =
+    codes4_implementation<kNeon>("quantised_linear__f32_u4__neon");
+#endif
 #endif
 
 }  // namespace tenon::cpu

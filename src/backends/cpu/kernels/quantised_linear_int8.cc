@@ -97,7 +97,8 @@ class RowBlock {
   void quantise_rows(int thread, int64_t begin, int64_t end) const {
     float* row = buffers_.rows + thread * sizes_.inputs;
     // Where zeros are stored they come in later.
-    int32_t factor = weight_.scales.zeros ? -1 : -weight_.scales.middle;
+    int shift = weight_.packed && streams() ? 0 : int8_.shift;
+    int32_t factor = weight_.scales.zeros ? -1 : shift - weight_.scales.middle;
     for (int64_t i = begin; i < end; ++i) {
       rows_.load(call_.x.dtype(), call_.x.at(first_ + i, 0), call_.k, row);
       std::fill(row + call_.k, row + sizes_.inputs, 0.0f);
@@ -117,7 +118,7 @@ class RowBlock {
   void finish_block(int thread, int64_t block) const {
     float* c = buffers_.c + thread * count_ * kPitch;
     int64_t begin = block * kPanelBlock, end = std::min(sizes_.panels, begin + kPanelBlock);
-    bool stream = count_ <= int8_.max_rows;
+    bool stream = streams();
     // Parts of x meet all panels before the next: they stay in L2, where the whole of x may not.
     int64_t step = stream ? sizes_.inputs : kInputsAtOnce;
     for (int64_t first = 0; first < sizes_.inputs; first += step) {
@@ -136,6 +137,8 @@ class RowBlock {
     }
   }
 
+  // Few rows take codes as they lie in the plan.
+  bool streams() const { return count_ <= int8_.max_rows; }
   int64_t x_block() const { return count_ * kInt8Pitch; }
 
   // All rows through a call that says everything but the rows. Even tiles: 16 rows are 8 + 8.

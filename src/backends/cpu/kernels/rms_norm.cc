@@ -4,7 +4,7 @@
 #include "backends/cpu/kernels/norm.h"
 
 namespace tenon::cpu {
-#if defined(__x86_64__)
+#if defined(TENON_CPU_SIMD)
 namespace {
 
 template <const Kernels& kernels>
@@ -42,7 +42,6 @@ constexpr ops::Implementation implementation(std::string_view name) {
 
 }  // namespace
 
-const ops::Implementation kRmsNormAvx512 = implementation<kAvx512>("rms_norm__any__avx512");
-const ops::Implementation kRmsNormAvx2 = implementation<kAvx2>("rms_norm__any__avx2");
+TENON_CPU_EACH_ISA(RmsNorm, "rms_norm__any__")
 #endif
 }  // namespace tenon::cpu

@@ -7,7 +7,7 @@
 #include "backends/cpu/kernels/tables.h"
 
 namespace tenon::cpu {
-#if defined(__x86_64__)
+#if defined(TENON_CPU_SIMD)
 namespace {
 
 struct Buffers {
@@ -69,7 +69,6 @@ constexpr ops::Implementation implementation(std::string_view name) {
 
 }  // namespace
 
-const ops::Implementation kRopeAvx512 = implementation<kAvx512>("rope__any__avx512");
-const ops::Implementation kRopeAvx2 = implementation<kAvx2>("rope__any__avx2");
+TENON_CPU_EACH_ISA(Rope, "rope__any__")
 #endif
 }  // namespace tenon::cpu

@@ -7,7 +7,7 @@
 #include "ops/kv_cache.h"
 
 namespace tenon::cpu {
-#if defined(__x86_64__)
+#if defined(TENON_CPU_SIMD)
 namespace {
 
 struct Buffers {
@@ -84,8 +84,6 @@ constexpr ops::Implementation implementation(std::string_view name) {
 
 }  // namespace
 
-const ops::Implementation kRopeKvAppendAvx512 =
-    implementation<kAvx512>("rope_kv_append__any__avx512");
-const ops::Implementation kRopeKvAppendAvx2 = implementation<kAvx2>("rope_kv_append__any__avx2");
+TENON_CPU_EACH_ISA(RopeKvAppend, "rope_kv_append__any__")
 #endif
 }  // namespace tenon::cpu

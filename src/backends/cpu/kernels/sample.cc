@@ -11,7 +11,7 @@
 
 // What ops/sample.h leaves open is decided as in the reference, which states it.
 namespace tenon::cpu {
-#if defined(__x86_64__)
+#if defined(TENON_CPU_SIMD)
 namespace {
 
 constexpr float kMinusInfinity = -std::numeric_limits<float>::infinity();
@@ -147,7 +147,6 @@ constexpr ops::Implementation implementation(std::string_view name) {
 
 }  // namespace
 
-const ops::Implementation kSampleAvx512 = implementation<kAvx512>("sample__f32__avx512");
-const ops::Implementation kSampleAvx2 = implementation<kAvx2>("sample__f32__avx2");
+TENON_CPU_EACH_ISA(Sample, "sample__f32__")
 #endif
 }  // namespace tenon::cpu

@@ -63,6 +63,43 @@ inline constexpr Kernels kAmx = {.isa = Isa::Amx,
                                  .pair_gemv = &avx512bf16::kGemv,
                                  .int8 = &avx512vnni::kInt8,
                                  .int8_matrix = &amx::kInt8Matrix};
+#elif defined(__aarch64__)
+inline constexpr Kernels kNeon = {.isa = Isa::Neon,
+                                  .rows = &neon::kRows,
+                                  .gemm = &neon::kGemm,
+                                  .gemv = &neon::kGemv,
+                                  .attention = &neon::kAttention,
+                                  .pair_gemm = nullptr,
+                                  .pair_gemv = nullptr,
+                                  .int8 = &neon::kInt8,
+                                  .codes4 = &neon::kCodes4};
+inline constexpr Kernels kDotprod = {.isa = Isa::Dotprod,
+                                     .rows = &neon::kRows,
+                                     .gemm = &neon::kGemm,
+                                     .gemv = &neon::kGemv,
+                                     .attention = &neon::kAttention,
+                                     .pair_gemm = nullptr,
+                                     .pair_gemv = nullptr,
+                                     .int8 = &dotprod::kInt8};
+inline constexpr Kernels kI8mm = {.isa = Isa::I8mm,
+                                  .rows = &neon::kRows,
+                                  .gemm = &neon::kGemm,
+                                  .gemv = &neon::kGemv,
+                                  .attention = &neon::kAttention,
+                                  .pair_gemm = nullptr,
+                                  .pair_gemv = nullptr,
+                                  .int8 = &i8mm::kInt8};
+#endif
+
+// Defines kOpAvx512 and kOpAvx2, or kOpNeon, from `implementation<kernels>(name)`: what needs no
+// more than the vectors every table has.
+#if defined(__x86_64__)
+#define TENON_CPU_EACH_ISA(Op, name)                                                \
+  const ops::Implementation k##Op##Avx512 = implementation<kAvx512>(name "avx512"); \
+  const ops::Implementation k##Op##Avx2 = implementation<kAvx2>(name "avx2");
+#elif defined(__aarch64__)
+#define TENON_CPU_EACH_ISA(Op, name) \
+  const ops::Implementation k##Op##Neon = implementation<kNeon>(name "neon");
 #endif
 
 }  // namespace tenon::cpu

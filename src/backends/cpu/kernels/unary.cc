@@ -7,7 +7,7 @@
 #include "backends/cpu/kernels/tables.h"
 
 namespace tenon::cpu {
-#if defined(__x86_64__)
+#if defined(TENON_CPU_SIMD)
 namespace {
 
 template <const Kernels& kernels>
@@ -44,7 +44,6 @@ constexpr ops::Implementation implementation(std::string_view name) {
 
 }  // namespace
 
-const ops::Implementation kUnaryAvx512 = implementation<kAvx512>("unary__any__avx512");
-const ops::Implementation kUnaryAvx2 = implementation<kAvx2>("unary__any__avx2");
+TENON_CPU_EACH_ISA(Unary, "unary__any__")
 #endif
 }  // namespace tenon::cpu

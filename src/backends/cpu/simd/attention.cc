@@ -1,4 +1,5 @@
 #include "backends/cpu/isa.h"
+#include "backends/cpu/simd/prefetch.h"
 #include "backends/cpu/simd/vec.h"
 
 // A few query rows with rows of K and V as they lie in the cache, read once for all queries. The
@@ -9,22 +10,16 @@ namespace {
 
 constexpr int kPositionsAtOnce = 4;
 
-#if defined(__AVX512F__)
 constexpr int vectors_at_once(int m) {
-  return m <= 2 ? 8 : 4;
-}
-#else
-constexpr int vectors_at_once(int m) {
+  if (kRegisters == 32) return m <= 2 ? 8 : 4;
   return m == 1 ? 8 : m == 2 ? 4 : 2;
 }
-#endif
 
-// Into L2: what is fetched is used one stage later. asm, because gcc drops a loop that only
-// prefetches.
+// What is fetched is used one stage later.
 inline void fetch_row(const RowFetch& fetch, int64_t position) {
   if (position >= fetch.count) return;
   auto* row = static_cast<const char*>(fetch.rows[position]);
-  for (int64_t i = 0; i < fetch.bytes; i += 64) asm volatile("prefetcht1 %0" : : "m"(row[i]));
+  for (int64_t i = 0; i < fetch.bytes; i += 64) fetch_into_l2(row + i);
 }
 
 // scores[i, p] = q row i . K row p, for m rows and r positions.
@@ -55,7 +50,7 @@ inline void score_block(const typename Format::Element* const* k, int64_t dims, 
   for (int i = 0; i < m; ++i) {
     float* to = scores + i * scores_pitch;
     if constexpr (r == 4) {
-      _mm_storeu_ps(to, reduce_add(sums[i][0], sums[i][1], sums[i][2], sums[i][3]));
+      store_sums(to, sums[i][0], sums[i][1], sums[i][2], sums[i][3]);
     } else {
 #pragma GCC unroll 4
       for (int p = 0; p < r; ++p) to[p] = reduce_add(sums[i][p]);

@@ -7,11 +7,31 @@ namespace tenon::cpu::TENON_ISA {
 namespace {
 
 constexpr int kPanel = 32;
-constexpr int kVectors = 2;  // of columns at once
+constexpr int kVectors = kLanes == 4 ? 4 : 2;  // of columns at once: those of a tile of `linear`
 constexpr int kPart = kVectors * kLanes;
 constexpr int64_t kPairBytes = kPanel * 4;  // 8 inputs of a panel
 
-#if defined(__AVX512F__)
+#if defined(__aarch64__)
+constexpr int kMostRows = 2;
+using I = uint32x4_t;
+inline I load_codes(const uint8_t* p) {
+  return vreinterpretq_u32_u8(vld1q_u8(p));
+}
+struct Decoder {
+  F middle;
+  explicit Decoder(bool centred) : middle(set(centred ? 8.0f : 0.0f)) {}
+  template <int shift>
+  F get(I codes) const {
+    if constexpr (shift > 0) codes = vshrq_n_u32(codes, shift);
+    return sub(vcvtq_f32_u32(vandq_u32(codes, vdupq_n_u32(15))), middle);
+  }
+};
+inline F load_zeros(const uint8_t* p) {
+  uint32_t bytes;
+  memcpy(&bytes, p, 4);
+  return vcvtq_f32_u32(vmovl_u16(vget_low_u16(vmovl_u8(vcreate_u8(bytes)))));
+}
+#elif defined(__AVX512F__)
 constexpr int kMostRows = 4;
 using I = __m512i;
 inline I load_codes(const uint8_t* p) {
@@ -118,12 +138,15 @@ void multiply_part(const float* x, int64_t x_pitch, const uint8_t* codes, int pa
   Decoder decoder(!has_zeros);
   F totals[m][kVectors];
 #pragma GCC unroll 4
-  for (int i = 0; i < m; ++i) totals[i][0] = totals[i][1] = zero();
+  for (int i = 0; i < m; ++i) {
+#pragma GCC unroll 4
+    for (int j = 0; j < kVectors; ++j) totals[i][j] = zero();
+  }
   codes += part * kPart * 4;
   for (int64_t group = 0; group < scales.groups; ++group) {
     int64_t index = group * kPanel + part * kPart;
     F sums[m][kVectors], zeros[kVectors];
-#pragma GCC unroll 2
+#pragma GCC unroll 4
     for (int j = 0; j < kVectors; ++j) {
       zeros[j] = has_zeros ? load_zeros(scales.zeros + index + j * kLanes) : zero();
 #pragma GCC unroll 4
@@ -131,7 +154,7 @@ void multiply_part(const float* x, int64_t x_pitch, const uint8_t* codes, int pa
     }
     for (int64_t unit = 0; unit < scales.units; unit += 2, codes += kPairBytes, x += 8) {
       if (part == 0) fetch_ahead(codes);
-#pragma GCC unroll 2
+#pragma GCC unroll 4
       for (int j = 0; j < kVectors; ++j) {
         for_inputs(
             decoder, load_codes(codes + j * kLanes * 4),
@@ -144,7 +167,7 @@ void multiply_part(const float* x, int64_t x_pitch, const uint8_t* codes, int pa
             });
       }
     }
-#pragma GCC unroll 2
+#pragma GCC unroll 4
     for (int j = 0; j < kVectors; ++j) {
       F scale = scales_at(scales, index + j * kLanes);
 #pragma GCC unroll 4
@@ -153,8 +176,10 @@ void multiply_part(const float* x, int64_t x_pitch, const uint8_t* codes, int pa
   }
 #pragma GCC unroll 4
   for (int i = 0; i < m; ++i) {
-    store(c + i * c_pitch + part * kPart, totals[i][0]);
-    store(c + i * c_pitch + part * kPart + kLanes, totals[i][1]);
+#pragma GCC unroll 4
+    for (int j = 0; j < kVectors; ++j) {
+      store(c + i * c_pitch + part * kPart + j * kLanes, totals[i][j]);
+    }
   }
 }
 

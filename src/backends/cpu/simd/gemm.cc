@@ -10,18 +10,13 @@ struct FloatUnit {
 };
 
 struct FromF32 : FloatUnit {
-  static __m256 load_square(const float* from) { return _mm256_loadu_ps(from); }
+  static SquareRow load_square(const float* from) { return load_units(from); }
 };
 struct FromBf16 : FloatUnit {
-  static __m256 load_square(const uint16_t* from) {
-    __m128i bits = _mm_loadu_si128(reinterpret_cast<const __m128i*>(from));
-    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(bits), 16));
-  }
+  static SquareRow load_square(const uint16_t* from) { return bf16_units(from); }
 };
 struct FromF16 : FloatUnit {
-  static __m256 load_square(const uint16_t* from) {
-    return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from)));
-  }
+  static SquareRow load_square(const uint16_t* from) { return f16_units(from); }
 };
 
 void pack_a(DType dtype, const void* from, int64_t elements, void* to) {

@@ -9,7 +9,7 @@ struct PairUnit {
   static F multiply(F a, F b, F c) {
     return _mm512_dpbf16_ps(c, (__m512bh)_mm512_castps_si512(a), (__m512bh)_mm512_castps_si512(b));
   }
-  static __m256 load_square(const uint16_t* from) {
+  static SquareRow load_square(const uint16_t* from) {
     return _mm256_loadu_ps(reinterpret_cast<const float*>(from));
   }
 };

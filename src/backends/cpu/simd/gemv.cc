@@ -4,11 +4,7 @@ namespace tenon::cpu::TENON_ISA {
 namespace {
 
 // Measured: more rows of x at once, or in all, are slower than two calls, or the packed product.
-#if defined(__AVX512F__)
-constexpr int kMost = 6, kWorthUpTo = 24;
-#else
-constexpr int kMost = 4, kWorthUpTo = 12;
-#endif
+constexpr int kMost = kRegisters == 32 ? 6 : 4, kWorthUpTo = kLanes == 16 ? 24 : 12;
 
 // Weights of any float type are expanded to f32 as they are read.
 template <class Format>

@@ -15,15 +15,9 @@ namespace tenon::cpu::TENON_ISA {
 constexpr int64_t kChunkBytes = 16 * 1024;
 constexpr int64_t kMinChunkElements = 2048;
 // Weight rows with m rows of x: the accumulators take the registers that are left.
-#if defined(__AVX512F__)
 constexpr int rows_at_once(int m) {
-  return m <= 6 ? 4 : 3;
+  return m <= (kRegisters == 32 ? 6 : 3) ? 4 : 3;
 }
-#else
-constexpr int rows_at_once(int m) {
-  return m <= 3 ? 4 : 3;
-}
-#endif
 
 // Fetches a line of a later row into L2 only, since L1 is full of x; some lines more than once. A
 // core drops a prefetch when its queue of misses is full, so a single one for each line reaches two
@@ -32,7 +26,7 @@ template <int vector_bytes>
 __attribute__((always_inline)) inline void fetch_ahead(const void* at) {
   auto* line = static_cast<const char*>(at);
   __builtin_prefetch(line, 0, 2);
-  __builtin_prefetch(line + 256, 0, 2);
+  if constexpr (kLanes > 4) __builtin_prefetch(line + 256, 0, 2);
   if constexpr (vector_bytes >= 64) __builtin_prefetch(line + 512, 0, 2);
 }
 

@@ -1,5 +1,10 @@
 #include "backends/cpu/isa.h"
-#include "backends/cpu/simd/vec.h"
+#include "backends/cpu/simd/prefetch.h"
+#if defined(__aarch64__)
+#include "backends/cpu/simd/int8_dot_neon.h"
+#else
+#include "backends/cpu/simd/int8_dot_x86.h"
+#endif
 
 // Products of rows of int8 codes with panels of unsigned codes (tensor/formats/quantised_weight.h).
 // Lanes are columns; 4 bytes of a lane are a unit of inputs.
@@ -7,106 +12,8 @@ namespace tenon::cpu::TENON_ISA {
 namespace {
 
 constexpr int kPanel = 32;
-constexpr int kVectors = 2;  // of columns at once
 constexpr int kPart = kVectors * kLanes;
 constexpr int64_t kUnitBytes = kPanel * 4;
-
-#if defined(__AVX512VNNI__)
-// More rows would fit the registers, but gcc 12 then moves accumulators to memory and back. With
-// groups, totals in f32 take half of them.
-constexpr int kMostRows = 8, kMostGrouped = 6;
-using I = __m512i;
-inline I load_codes(const uint8_t* p) {
-  return _mm512_loadu_si512(p);
-}
-inline I low_codes(I v) {
-  return _mm512_and_si512(v, _mm512_set1_epi8(15));
-}
-inline I high_codes(I v) {
-  return _mm512_and_si512(_mm512_srli_epi16(v, 4), _mm512_set1_epi8(15));
-}
-inline I broadcast(const int8_t* p) {
-  int32_t bits;
-  __builtin_memcpy(&bits, p, 4);
-  return _mm512_set1_epi32(bits);
-}
-inline I fill(int32_t v) {
-  return _mm512_set1_epi32(v);
-}
-inline F to_floats(I v) {
-  return _mm512_cvtepi32_ps(v);
-}
-// zero * offset of each column.
-inline I offset_of(const uint8_t* zeros, int32_t offset) {
-  __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(zeros));
-  return _mm512_mullo_epi32(_mm512_cvtepu8_epi32(bytes), fill(offset));
-}
-struct Codes {
-  I all;
-};
-template <bool four>
-inline Codes prepared(I v) {
-  return {v};
-}
-template <bool four>
-inline I dot(I sum, const Codes& codes, I x) {
-  return _mm512_dpbusd_epi32(sum, codes.all, x);
-}
-inline __m128i rounded16(const float* x, F inverse) {
-  return _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(mul(load(x), inverse)));
-}
-#else
-constexpr int kMostRows = 3, kMostGrouped = 2;
-using I = __m256i;
-inline I load_codes(const uint8_t* p) {
-  return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
-}
-inline I low_codes(I v) {
-  return _mm256_and_si256(v, _mm256_set1_epi8(15));
-}
-inline I high_codes(I v) {
-  return _mm256_and_si256(_mm256_srli_epi16(v, 4), _mm256_set1_epi8(15));
-}
-inline I broadcast(const int8_t* p) {
-  int32_t bits;
-  __builtin_memcpy(&bits, p, 4);
-  return _mm256_set1_epi32(bits);
-}
-inline I fill(int32_t v) {
-  return _mm256_set1_epi32(v);
-}
-inline F to_floats(I v) {
-  return _mm256_cvtepi32_ps(v);
-}
-inline I offset_of(const uint8_t* zeros, int32_t offset) {
-  __m128i bytes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(zeros));
-  return _mm256_mullo_epi32(_mm256_cvtepu8_epi32(bytes), fill(offset));
-}
-// vpmaddubsw saturates at 16 bits, which two products of 8 bits pass: so codes of 8 bits go as
-// halves of 4, whose sums cannot.
-struct Codes {
-  I low, high;
-};
-template <bool four>
-inline Codes prepared(I v) {
-  if constexpr (four) return {v, v};
-  return {low_codes(v), high_codes(v)};
-}
-template <bool four>
-inline I dot(I sum, const Codes& codes, I x) {
-  I low = _mm256_madd_epi16(_mm256_maddubs_epi16(codes.low, x), _mm256_set1_epi16(1));
-  sum = _mm256_add_epi32(sum, low);
-  if constexpr (four) return sum;
-  I high = _mm256_madd_epi16(_mm256_maddubs_epi16(codes.high, x), _mm256_set1_epi16(16));
-  return _mm256_add_epi32(sum, high);
-}
-inline __m128i rounded16(const float* x, F inverse) {
-  I a = _mm256_cvtps_epi32(mul(load(x), inverse));
-  I b = _mm256_cvtps_epi32(mul(load(x + kLanes), inverse));
-  I both = _mm256_permute4x64_epi64(_mm256_packs_epi32(a, b), 0xD8);
-  return _mm_packs_epi16(_mm256_castsi256_si128(both), _mm256_extracti128_si256(both, 1));
-}
-#endif
 
 inline F scales_at(const PanelScales& scales, int64_t index) {
   if (scales.half) return load_f16(static_cast<const uint16_t*>(scales.scales) + index);
@@ -114,52 +21,10 @@ inline F scales_at(const PanelScales& scales, int64_t index) {
 }
 
 inline void fetch_ahead(const char*& at, int64_t lines) {
-  for (int64_t i = 0; i < lines; ++i, at += 64) {
-    // Not __builtin_prefetch: gcc drops a loop of it, which to it has no effect.
-    asm volatile("prefetcht1 %0" : : "m"(*at));
-  }
+  for (int64_t i = 0; i < lines; ++i, at += 64) fetch_into_l2(at);
 }
 
-// sums += x . 8 units of the panel, columns of one part.
 template <int m, bool packed>
-__attribute__((always_inline)) inline void add_units(const int8_t* x, const uint8_t* codes,
-                                                     I (&sums)[m][kVectors]) {
-  auto unit = [&](int64_t at, const Codes(&columns)[kVectors]) __attribute__((always_inline)) {
-#pragma GCC unroll 12
-    for (int i = 0; i < m; ++i) {
-      I value = broadcast(x + i * kInt8Pitch + at * 4);
-#pragma GCC unroll 2
-      for (int j = 0; j < kVectors; ++j) sums[i][j] = dot<packed>(sums[i][j], columns[j], value);
-    }
-  };
-  constexpr int kBytes = kLanes * 4;
-  if constexpr (packed) {
-#pragma GCC unroll 4
-    for (int pair = 0; pair < 4; ++pair) {
-      Codes first[kVectors], second[kVectors];
-#pragma GCC unroll 2
-      for (int j = 0; j < kVectors; ++j) {
-        I both = load_codes(codes + pair * kUnitBytes + j * kBytes);
-        first[j] = prepared<true>(low_codes(both));
-        second[j] = prepared<true>(high_codes(both));
-      }
-      unit(2 * pair, first);
-      unit(2 * pair + 1, second);
-    }
-  } else {
-#pragma GCC unroll 8
-    for (int at = 0; at < 8; ++at) {
-      Codes columns[kVectors];
-#pragma GCC unroll 2
-      for (int j = 0; j < kVectors; ++j) {
-        columns[j] = prepared<false>(load_codes(codes + at * kUnitBytes + j * kBytes));
-      }
-      unit(at, columns);
-    }
-  }
-}
-
-template <int m>
 inline void begin_group(const Int8Tile& tile, int64_t group, int part, I (&sums)[m][kVectors]) {
 #pragma GCC unroll 12
   for (int i = 0; i < m; ++i) {
@@ -168,7 +33,7 @@ inline void begin_group(const Int8Tile& tile, int64_t group, int part, I (&sums)
     for (int j = 0; j < kVectors; ++j) {
       int64_t column = group * kPanel + part * kPart + j * kLanes;
       const uint8_t* zeros = tile.scales.zeros;
-      sums[i][j] = zeros ? offset_of(zeros + column, offset) : fill(offset);
+      sums[i][j] = zeros ? offset_of(zeros + column, packed ? 0 : kShift, offset) : fill(offset);
     }
   }
 }
@@ -186,6 +51,7 @@ struct Walk {
 template <int m, bool packed>
 __attribute__((always_inline)) inline void add_group(const Int8Tile& tile, Walk& walk,
                                                      I (&sums)[m][kVectors]) {
+  to_blocks(sums);
   for (int64_t unit = 0; unit < tile.scales.units;) {
     if (walk.left == 0) {
       walk.x += tile.x_block - kInt8Block;
@@ -197,10 +63,11 @@ __attribute__((always_inline)) inline void add_group(const Int8Tile& tile, Walk&
     walk.left -= units * 4;
     for (; units > 0; units -= 8, walk.x += 32) {
       fetch_ahead(walk.fetch, walk.lines);
-      add_units<m, packed>(walk.x, walk.codes, sums);
+      add_units<m, packed, kInt8Pitch, kUnitBytes>(walk.x, walk.codes, sums);
       walk.codes += packed ? 4 * kUnitBytes : 8 * kUnitBytes;
     }
   }
+  from_blocks(sums);
 }
 
 // fma is spelled out: left to the compiler, it would differ from file to file.
@@ -236,7 +103,7 @@ void tile_of_rows(const Int8Tile& tile, int part) {
     if (tile.resume) {
       move_sums<m, true>(tile, column, sums);
     } else {
-      begin_group<m>(tile, 0, part, sums);
+      begin_group<m, packed>(tile, 0, part, sums);
     }
     add_group<m, packed>(tile, walk, sums);
     if (tile.suspend) return move_sums<m, false>(tile, column, sums);
@@ -252,7 +119,7 @@ void tile_of_rows(const Int8Tile& tile, int part) {
 #pragma GCC unroll 12
     for (int i = 0; i < m; ++i) totals[i][0] = totals[i][1] = zero();
     for (int64_t group = 0; group < tile.scales.groups; ++group) {
-      begin_group<m>(tile, group, part, sums);
+      begin_group<m, packed>(tile, group, part, sums);
       add_group<m, packed>(tile, walk, sums);
 #pragma GCC unroll 2
       for (int j = 0; j < kVectors; ++j) {
@@ -305,25 +172,8 @@ void run_tile(const Int8Tile& tile) {
 
 void unpack(const uint8_t* codes, int64_t units, uint8_t* to) {
   for (int64_t pair = 0; pair < units / 2; ++pair, codes += kUnitBytes, to += 2 * kUnitBytes) {
-    for (int64_t i = 0; i < kUnitBytes; i += 32) {
-      __m256i both = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(codes + i));
-      __m256i mask = _mm256_set1_epi8(15);
-      __m256i high = _mm256_and_si256(_mm256_srli_epi16(both, 4), mask);
-      _mm256_storeu_si256(reinterpret_cast<__m256i*>(to + i), _mm256_and_si256(both, mask));
-      _mm256_storeu_si256(reinterpret_cast<__m256i*>(to + kUnitBytes + i), high);
-    }
+    for (int64_t i = 0; i < kUnitBytes; i += 32) split32(codes + i, to + i, to + kUnitBytes + i);
   }
-}
-
-inline int32_t sum_of(const int8_t* codes, int64_t count) {
-  __m256i sums = _mm256_setzero_si256(), ones = _mm256_set1_epi16(1);
-  for (int64_t i = 0; i < count; i += 16) {
-    __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(codes + i));
-    sums = _mm256_add_epi32(sums, _mm256_madd_epi16(_mm256_cvtepi8_epi16(bytes), ones));
-  }
-  __m128i four = _mm_add_epi32(_mm256_castsi256_si128(sums), _mm256_extracti128_si256(sums, 1));
-  four = _mm_hadd_epi32(four, four);
-  return _mm_cvtsi128_si32(_mm_hadd_epi32(four, four));
 }
 
 float scale_row(const float* x, int64_t inputs, float* inverse) {
@@ -342,9 +192,7 @@ float scale_row(const float* x, int64_t inputs, float* inverse) {
 
 void round_row(const float* x, int64_t inputs, int64_t group, float inverse, int32_t factor,
                int8_t* codes, int32_t* offsets) {
-  for (int64_t i = 0; i < inputs; i += 16) {
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(codes + i), rounded16(x + i, set(inverse)));
-  }
+  for (int64_t i = 0; i < inputs; i += 16) round16(x + i, set(inverse), codes + i);
   for (int64_t i = 0; i < inputs; i += group) {
     offsets[i / group] += factor * sum_of(codes + i, group < inputs - i ? group : inputs - i);
   }
@@ -354,6 +202,7 @@ void round_row(const float* x, int64_t inputs, int64_t group, float inverse, int
 
 const Int8Kernels kInt8 = {.max_rows = kMostRows,
                            .max_grouped_rows = kMostGrouped,
+                           .shift = kShift,
                            .round_row = round_row,
                            .scale_row = scale_row,
                            .unpack = unpack,

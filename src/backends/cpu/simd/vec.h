@@ -7,7 +7,9 @@
 #if !defined(TENON_ISA)
 #error "sources of simd/ are compiled through the wrappers that backends/cpu/CMakeLists.txt writes"
 #endif
-#if defined(__AVX512F__)
+#if defined(__aarch64__)
+#include "backends/cpu/simd/vec_neon.h"
+#elif defined(__AVX512F__)
 #include "backends/cpu/simd/vec_avx512.h"
 #else
 #include "backends/cpu/simd/vec_avx2.h"

@@ -12,6 +12,7 @@ namespace tenon::cpu::TENON_ISA {
 using F = __m256;
 using Mask = __m256;
 constexpr int kLanes = 8;
+constexpr int kRegisters = 16;
 
 inline __m256i first_lanes(int64_t n) {
   return _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(n)),
@@ -100,10 +101,10 @@ inline float reduce_add(F v) {
   sum = _mm_add_ps(sum, _mm_movehl_ps(sum, sum));
   return _mm_cvtss_f32(_mm_add_ss(sum, _mm_movehdup_ps(sum)));
 }
-// The four sums, in order.
-inline __m128 reduce_add(F a, F b, F c, F d) {
+// The four sums, in order, to four floats.
+inline void store_sums(float* to, F a, F b, F c, F d) {
   F all = _mm256_hadd_ps(_mm256_hadd_ps(a, b), _mm256_hadd_ps(c, d));
-  return _mm_add_ps(_mm256_castps256_ps128(all), _mm256_extractf128_ps(all, 1));
+  _mm_storeu_ps(to, _mm_add_ps(_mm256_castps256_ps128(all), _mm256_extractf128_ps(all, 1)));
 }
 inline float reduce_max(F v) {
   __m128 top = _mm_max_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));

@@ -10,6 +10,7 @@ namespace tenon::cpu::TENON_ISA {
 using F = __m512;
 using Mask = __mmask16;
 constexpr int kLanes = 16;
+constexpr int kRegisters = 32;
 
 inline Mask first_lanes(int64_t n) {
   return static_cast<Mask>((1u << n) - 1);
@@ -90,14 +91,14 @@ inline F scale_by_power(F v, F n) {
 inline float reduce_add(F v) {
   return _mm512_reduce_add_ps(v);
 }
-// The four sums, in order.
-inline __m128 reduce_add(F a, F b, F c, F d) {
+// The four sums, in order, to four floats.
+inline void store_sums(float* to, F a, F b, F c, F d) {
   auto half = [](F v) {
     return _mm256_add_ps(_mm512_castps512_ps256(v), _mm512_extractf32x8_ps(v, 1));
   };
   __m256 pairs = _mm256_hadd_ps(half(a), half(b)), others = _mm256_hadd_ps(half(c), half(d));
   __m256 all = _mm256_hadd_ps(pairs, others);
-  return _mm_add_ps(_mm256_castps256_ps128(all), _mm256_extractf128_ps(all, 1));
+  _mm_storeu_ps(to, _mm_add_ps(_mm256_castps256_ps128(all), _mm256_extractf128_ps(all, 1)));
 }
 inline float reduce_max(F v) {
   return _mm512_reduce_max_ps(v);

@@ -1,0 +1,15 @@
+#pragma once
+
+// asm and not __builtin_prefetch where a loop does nothing else: gcc drops such a loop, which to it
+// has no effect.
+namespace tenon::cpu::TENON_ISA {
+
+inline void fetch_into_l2(const void* at) {
+#if defined(__aarch64__)
+  asm volatile("prfm pldl2keep, %0" : : "Q"(*static_cast<const char*>(at)));
+#else
+  asm volatile("prefetcht1 %0" : : "m"(*static_cast<const char*>(at)));
+#endif
+}
+
+}  // namespace tenon::cpu::TENON_ISA
