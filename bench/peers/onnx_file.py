@@ -47,6 +47,12 @@ def int64s(name, values, scalar=False):
         chunk(9, struct.pack(f"<{len(values)}q", *values))
 
 
+def floats(name, extents, values):
+    """TensorProto of a few f32."""
+    return b"".join(number(1, extent) for extent in extents) + number(2, FLOAT) + chunk(8, name) + \
+        chunk(9, struct.pack(f"<{len(values)}f", *values))
+
+
 def external(name, extents, location, offset, length):
     """TensorProto of f32 whose bytes lie in another file."""
     entries = {"location": location, "offset": str(offset), "length": str(length)}

@@ -4,9 +4,10 @@
 //   encode PIXELS OUT                            raw f32 [image, image, 3] -> [cells, width]
 //   decode PROMPTS TOKENS POINTS LABELS MASKS IOU [LOGITS]
 //                                                raw f32 and i32 inputs of the decoder, its outputs
-//   time-encode REPEATS                          seconds of each run, the pixels on the device
-//   time-decode PROMPTS REPEATS                  one click a prompt; points go up, nothing comes
-//   down time-everything PICTURE POINTS REPEATS [IOU STABILITY]   a picture file to its masks
+//   time-encode REPEATS [WARM_UP]                seconds of each run, the pixels on the device
+//   time-decode PROMPTS REPEATS [WARM_UP]        one click a prompt; points go up, nothing comes
+//                                                down
+//   time-everything PICTURE POINTS REPEATS [IOU STABILITY]   a picture file to its masks
 //   profile STAGE PROMPTS                        seconds of each step by itself
 //   memory                                       bytes held on the device and in use by all
 #include <algorithm>
@@ -131,14 +132,24 @@ class Bench {
     std::printf("{\"decode\": \"%s\"}\n", masks.c_str());
   }
 
+  struct Repeats {
+    int timed = 20, warm_up = 4;
+  };
+  static Repeats read_repeats(std::istream& words) {
+    Repeats repeats, given;
+    if (words >> given.timed) repeats.timed = given.timed;
+    if (words >> given.warm_up) repeats.warm_up = given.warm_up;
+    return repeats;
+  }
+
   // One small output is fetched where nothing else waits for the end of the run.
   template <class Run>
-  std::vector<double> time(int repeats, runtime::StageRunner& stage, const Run& run) {
+  std::vector<double> time(const Repeats& repeats, runtime::StageRunner& stage, const Run& run) {
     std::vector<double> seconds;
-    for (int i = 0; i < repeats + 4; ++i) {
+    for (int i = 0; i < repeats.warm_up + repeats.timed; ++i) {
       Clock::time_point begin = Clock::now();
       stage.to_host(run());
-      if (i >= 4) seconds.push_back(seconds_since(begin));
+      if (i >= repeats.warm_up) seconds.push_back(seconds_since(begin));
     }
     return seconds;
   }
@@ -170,10 +181,9 @@ class Bench {
   }
 
   void time_encode(std::istream& words) {
-    int repeats = 20;
-    words >> repeats;
     std::vector<double> seconds =
-        time(repeats, session().stage("image_encoder"), [&] { return first_of(make_embedding()); });
+        time(read_repeats(words), session().stage("image_encoder"),
+             [&] { return first_of(make_embedding()); });
     std::printf("{\"stage\": \"image_encoder\", \"median_seconds\": %.9g, \"samples\": ",
                 median(seconds));
     print_list(seconds);
@@ -200,12 +210,11 @@ class Bench {
 
   void time_decode(std::istream& words) {
     int64_t prompts = 1;
-    int repeats = 20;
-    words >> prompts >> repeats;
-    session().stage("image_encoder").to_host(first_of(make_embedding()));
+    words >> prompts;
+    if (!embedding_.defined()) make_embedding();
     runtime::StageRunner& decoder = session().stage("mask_decoder");
     std::vector<double> seconds =
-        time(repeats, decoder, [&] { return first_of(run_clicks(prompts)[1]); });
+        time(read_repeats(words), decoder, [&] { return first_of(run_clicks(prompts)[1]); });
     std::printf(
         "{\"stage\": \"mask_decoder\", \"prompts\": %lld, \"median_seconds\": %.9g, "
         "\"samples\": ",
