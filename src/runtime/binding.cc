@@ -160,11 +160,10 @@ std::vector<Candidate> find_candidates(const ops::OpDesc& desc,
 }
 
 Binding bind_stage(const plan::Stage& stage, const SymbolValues& bounds,
-                   const std::vector<Backend>& backends, ActiveTactics* tactics, bool views) {
+                   const std::vector<Backend>& backends, ActiveTactics* tactics) {
   Binding binding;
   binding.bounds = bounds;
-  binding.shows.assign(stage.values.size(), -1);
-  if (views) binding.shows = find_views(stage);
+  binding.shows = find_views(stage);
   Problems problems;
   for (const plan::Step& step : stage.steps) {
     add_step(binding, stage, step, backends, tactics, problems);

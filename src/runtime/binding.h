@@ -54,10 +54,9 @@ class ActiveTactics;
 // Chooses implementations for every step and lays out the arena for symbols up to `bounds`. Tactics
 // that a step's implementation refuses are noted in `tactics` and not used.
 // Throws ErrorCode::Unsupported naming every step nobody can do, with all reasons.
-// With `views`, reshapes and parts of rows that only attention reads are not copied.
+// Reshapes and parts of rows that only attention reads are views: nothing is copied.
 Binding bind_stage(const plan::Stage& stage, const SymbolValues& bounds,
-                   const std::vector<Backend>& backends, ActiveTactics* tactics = nullptr,
-                   bool views = false);
+                   const std::vector<Backend>& backends, ActiveTactics* tactics = nullptr);
 
 // One implementation for one step of that desc, prepared.
 BoundStep bind_step(const ops::Implementation& implementation, const ops::OpDesc& desc);

@@ -52,8 +52,8 @@ struct Packed {
              {parts[0], parts[1], parts[2], -1, -1}, out);
     add_step(stage, ops::Unary{}, {other}, end);
   }
-  Binding bind(bool views) const {
-    return bind_stage(stage, {}, {{"reference", reference::implementations()}}, nullptr, views);
+  Binding bind() const {
+    return bind_stage(stage, {}, {{"reference", reference::implementations()}});
   }
   plan::Stage stage;
   int32_t x, packed, whole, parts[3], other, out, end;
@@ -61,7 +61,7 @@ struct Packed {
 
 TEST(Binding, ReshapesAndPartsThatAreAttendedShowTheMemoryOfOthers) {
   Packed model;
-  Binding binding = model.bind(true);
+  Binding binding = model.bind();
   EXPECT_EQ(binding.shows[model.whole], model.packed);
   for (int32_t part : model.parts) EXPECT_EQ(binding.shows[part], model.whole);
   EXPECT_EQ(binding.shows[model.other], -1);  // unary reads it
@@ -71,7 +71,7 @@ TEST(Binding, ReshapesAndPartsThatAreAttendedShowTheMemoryOfOthers) {
 
 TEST(Binding, MemoryLivesAsLongAsWhatShowsIt) {
   Packed model;
-  Binding binding = model.bind(true);
+  Binding binding = model.bind();
   // Both are written while parts of `packed` are still to be read.
   auto apart = [&](int32_t value, int64_t bytes) {
     int64_t from = binding.offsets[value], packed = binding.offsets[model.packed];
@@ -79,15 +79,6 @@ TEST(Binding, MemoryLivesAsLongAsWhatShowsIt) {
   };
   EXPECT_TRUE(apart(model.other, 64));
   EXPECT_TRUE(apart(model.out, 64));
-}
-
-TEST(Binding, WithoutViewsEveryValueHasMemory) {
-  Packed model;
-  Binding binding = model.bind(false);
-  for (int32_t value : {model.whole, model.parts[0], model.other}) {
-    EXPECT_EQ(binding.shows[value], -1);
-    EXPECT_GE(binding.offsets[value], 0);
-  }
 }
 
 }  // namespace

@@ -169,10 +169,8 @@ const Binding& StageRunner::binding_for(const SymbolValues& symbols) {
   for (const auto& [name, bound] : bounds) key.push_back(bound);
   auto found = bindings_.find(key);
   if (found == bindings_.end()) {
-    found = bindings_
-                .emplace(std::move(key),
-                         bind_stage(stage_, bounds, backends_, tactics_, !device_.is_host()))
-                .first;
+    found =
+        bindings_.emplace(std::move(key), bind_stage(stage_, bounds, backends_, tactics_)).first;
   }
   // Also for a binding that is known: growing for a larger one may have failed since, and left
   // nothing.

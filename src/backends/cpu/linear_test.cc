@@ -1,5 +1,6 @@
-// Shapes that cross the kernels' blocks: of k, of columns, of rows, and the change from streaming
-// to tiles. Types, forms and small odd shapes are the conformance suite's.
+// Shapes that cross the kernels' blocks: of k, of columns, of rows, the change from streaming to
+// tiles, and many rows with a small weight. Types, forms and small odd shapes are the conformance
+// suite's.
 #include "ops/linear.h"
 
 #include <gtest/gtest.h>
@@ -57,7 +58,9 @@ INSTANTIATE_TEST_SUITE_P(All, LinearBlocks,
                          testing::Values(LinearShape{1, 131, 4099}, LinearShape{3, 50, 2049},
                                          LinearShape{7, 49, 4160}, LinearShape{13, 97, 513},
                                          LinearShape{24, 60, 1031}, LinearShape{25, 65, 1025},
-                                         LinearShape{40, 130, 2500}, LinearShape{257, 33, 530}),
+                                         LinearShape{40, 130, 2500}, LinearShape{257, 33, 530},
+                                         LinearShape{200, 65, 1100}, LinearShape{450, 40, 64},
+                                         LinearShape{130, 300, 257}),
                          [](const auto& test) {
                            return std::to_string(test.param.m) + "x" +
                                   std::to_string(test.param.n) + "x" + std::to_string(test.param.k);

@@ -48,8 +48,7 @@ int64_t patch_bytes(DType dtype, const LinearSizes& sizes) {
 template <const Kernels& kernels>
 int64_t workspace_bytes(const ops::OpDesc& desc) {
   LinearSizes sizes = sizes_of(desc.inputs[1].extents);
-  int64_t product = std::max(gemm_workspace(sizes, *kernels.gemm), gemv_workspace(sizes));
-  return patch_bytes(desc.inputs[0].dtype, sizes) + product;
+  return patch_bytes(desc.inputs[0].dtype, sizes) + product_workspace(sizes, *kernels.gemm);
 }
 
 // What the kernel sees from one pixel of y: [kh, kw, in], zeros where it looks outside.

@@ -58,7 +58,7 @@ int64_t workspace_bytes(const ops::OpDesc& desc) {
   const Extents& weight = desc.inputs[1].extents;
   LinearSizes sizes = {.m = 1, .n = weight[0], .k = weight[1]};
   for (int axis = 0; axis + 1 < x.rank(); ++axis) sizes.m *= x[axis];
-  return std::max(gemv_workspace(sizes), gemm_workspace(sizes, gemm_of<kernels, pairs>()));
+  return product_workspace(sizes, gemm_of<kernels, pairs>());
 }
 
 template <const Kernels& kernels, bool pairs>

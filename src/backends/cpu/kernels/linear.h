@@ -1,12 +1,14 @@
 #pragma once
 
+#include <algorithm>
+
 #include "backends/cpu/kernels/row_access.h"
 #include "backends/cpu/kernels/tables.h"
 #include "tensor/formats/quantised_weight.h"
 
-// The two ways of `linear` share one implementation, since the number of rows is known only when it
+// The ways of `linear` share one implementation, since the number of rows is known only when it
 // runs: few rows stream the weight once (linear_gemv.cc), more go through packed tiles
-// (linear_gemm.cc).
+// (linear_gemm.cc), where a small weight is packed once for all of them (linear_tall.cc).
 namespace tenon::cpu {
 
 // A quantised weight as kernels read it: panels of 32 columns of y, one after the other.
@@ -46,11 +48,25 @@ void run_gemm(const LinearCall& call, const RowKernels& rows, const GemmKernels&
 int64_t gemv_workspace(const LinearSizes& sizes);
 int64_t gemm_workspace(const LinearSizes& sizes, const GemmKernels& gemm);
 
+// Many rows with a weight that fits L2: threads share rows and not columns, of which there are few.
+bool is_tall(const LinearSizes& sizes, const GemmKernels& gemm);
+int64_t tall_workspace(const LinearSizes& sizes, const GemmKernels& gemm);
+void run_tall(const LinearCall& call, const RowKernels& rows, const GemmKernels& gemm,
+              Workspace workspace);
+
+// For any number of rows up to sizes.m.
+inline int64_t product_workspace(const LinearSizes& sizes, const GemmKernels& gemm) {
+  return std::max(
+      {gemv_workspace(sizes), gemm_workspace(sizes, gemm), tall_workspace(sizes, gemm)});
+}
+
 // By whichever form is worth it for so many rows of x: what every op that is a product calls.
 inline void run_product(const LinearCall& call, const RowKernels& rows, const GemvKernels& gemv,
                         const GemmKernels& gemm, Workspace workspace) {
   if (call.m <= gemv.worth_up_to) {
     run_gemv(call, rows, gemv, workspace);
+  } else if (is_tall({.m = call.m, .n = call.n, .k = call.k}, gemm)) {
+    run_tall(call, rows, gemm, workspace);
   } else {
     run_gemm(call, rows, gemm, workspace);
   }

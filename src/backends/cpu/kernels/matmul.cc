@@ -24,7 +24,7 @@ LinearSizes sizes_of(const Extents& a, const Extents& b) {
 template <const Kernels& kernels>
 int64_t workspace_bytes(const ops::OpDesc& desc) {
   LinearSizes sizes = sizes_of(desc.inputs[0].extents, desc.inputs[1].extents);
-  return std::max(gemm_workspace(sizes, *kernels.gemm), gemv_workspace(sizes));
+  return product_workspace(sizes, *kernels.gemm);
 }
 
 // The matrix at one index of the leading axes, which count in row-major order.

@@ -48,6 +48,10 @@ void copy_run(const std::byte* from, int64_t from_step, std::byte* to, int64_t t
               int64_t count, int64_t bytes) {
   if (from_step == bytes && to_step == bytes) {
     std::memcpy(to, from, static_cast<size_t>(count * bytes));
+  } else if (bytes == 16) {
+    copy_steps<16>(from, from_step, to, to_step, count);
+  } else if (bytes == 8) {
+    copy_steps<8>(from, from_step, to, to_step, count);
   } else if (bytes == 4) {
     copy_steps<4>(from, from_step, to, to_step, count);
   } else if (bytes == 2) {
@@ -78,6 +82,12 @@ void copy_elements(const TensorView& from, const TensorView& to) {
   auto* target = to.as<std::byte>();
   int inner = walk.rank - 1;
   if (inner < 0) return copy_run(source, bytes, target, bytes, 1, bytes);
+  // A few neighbours are one wide element, and the axis before them makes the runs.
+  constexpr int64_t kWidest = 16;
+  if (inner > 0 && walk.from[inner] == bytes && walk.to[inner] == bytes &&
+      bytes * walk.extents[inner] <= kWidest) {
+    bytes *= walk.extents[inner--];
+  }
   int64_t run = walk.extents[inner], runs = 1;
   for (int i = 0; i < inner; ++i) runs *= walk.extents[i];
   // One long run is cut into pieces, so that threads share it.
