@@ -13,11 +13,14 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE / "peers")]
 
 import cpu_llm
+import cpu_sam
 import full_size_cuda
 import make_tables
 import onnx_file
+import onnx_sam
 import random_gpt2
 import random_llama
+import random_sam
 from serving import Server
 
 CEILINGS = {"read_bytes_per_second": 4.6e12, "f16_operations_per_second": 8e14, "bf16_operations_per_second": 0,
@@ -202,6 +205,36 @@ class PeerFiles(unittest.TestCase):
         for name in stored - {"wte.weight", "wpe.weight", "ln_f.weight", "ln_f.bias"}:
             self.assertIn(name, text)
 
+    def test_graphs_of_segment_anything_use_every_weight_but_those_of_masks_as_prompts(self):
+        tensors = {}
+        random_sam.encoder_tensors(tensors, 3)
+        random_sam.prompt_tensors(tensors)
+        random_sam.decoder_tensors(tensors)
+        places = {name: (extents, 0, 0) for name, extents in tensors.items()}
+        with tempfile.TemporaryDirectory() as folder:
+            onnx_sam.write_encoder(Path(folder) / "encoder.onnx", places, [14, 14, 0])
+            onnx_sam.write_decoder(Path(folder) / "decoder.onnx", places)
+            text = b"".join((Path(folder) / name).read_bytes() for name in ("encoder.onnx", "decoder.onnx")).decode("latin-1")
+        unused = sorted(name for name in places if name not in text)
+        self.assertTrue(all("mask_downscaling" in name for name in unused), unused)
+        self.assertEqual(len(unused), 10)
+
+    def test_weights_of_segment_anything_all_matter(self):
+        tensors = {}
+        random_sam.encoder_tensors(tensors, 3)
+        random_sam.decoder_tensors(tensors)
+        for name, shape in tensors.items():
+            mean, deviation = random_sam.spread_of(name, shape)
+            self.assertGreater(deviation, 0, name)
+            is_norm = len(shape) == 1 and name.endswith("weight")
+            self.assertEqual(mean, 1 if is_norm else 0, name)
+
+    def test_distances_of_segment_anything(self):
+        self.assertEqual(cpu_sam.distance([3.0, 4.0], [3.0, 4.0]), 0)
+        self.assertAlmostEqual(cpu_sam.distance([3.0, 4.5], [3.0, 4.0]), 0.1)
+        with self.assertRaises(SystemExit):
+            cpu_sam.distance([1.0], [1.0, 2.0])
+
     def test_commands_are_kept_without_places(self):
         words = ["--work", "/a", "--pairs", "w4a8", "bf16", "--out", "b", "--rounds", "3"]
         self.assertTrue(cpu_llm.command_of(words).endswith(".py --pairs w4a8 bf16 --rounds 3"), cpu_llm.command_of(words))
@@ -216,6 +249,14 @@ class PeerFiles(unittest.TestCase):
         case = {"prompt_tokens": 128, "seconds": {"tenon": 0.25, "onnxruntime": 0.5}, "ratio": 2}
         text = make_tables.cpu_gpt2_section("T", {"machine": machine, "command": "c", "onnxruntime": "1", "cases": [case]})
         self.assertIn("| 128 | 250.0 | 500.0 | 2.00 |", text)
+
+    def test_cpu_table_of_segment_anything(self):
+        case = {"stage": "encoder", "seconds": {"bf16": 0.25, "onnxruntime": 0.5}, "ratios": {"bf16": 2.0}}
+        report = {"machine": {"cpu": "C", "flags": []}, "command": "c", "onnxruntime": "1", "cases": [case],
+                  "distances": {"bf16": {"embedding": 5e-3, "masks": 1e-2}}}
+        text = make_tables.cpu_sam_section("T", report)
+        self.assertIn("| encoder | bf16 | 250.0 | 500.0 | 2.00 |", text)
+        self.assertIn("bf16: embedding 0.005, masks 0.01", text)
 
 
 if __name__ == "__main__":

@@ -187,6 +187,20 @@ def cpu_gpt2_section(title, report):
             table(["tokens", "ms", "onnxruntime, ms", "ratio"], rows))
 
 
+def cpu_sam_section(title, report):
+    """Of bench/peers/cpu_sam.py."""
+    rows = []
+    for case in report["cases"]:
+        peer = case["seconds"]["onnxruntime"]
+        rows += [[case["stage"], dtype, f"{1e3 * case['seconds'][dtype]:.1f}", f"{1e3 * peer:.1f}", f"{ratio:.2f}"]
+                 for dtype, ratio in case["ratios"].items()]
+    apart = "; ".join(f"{dtype}: embedding {significant(found['embedding'])}, masks {significant(found['masks'])}"
+                      for dtype, found in report["distances"].items())
+    return (f"## {title}\n\nonnxruntime {report['onnxruntime']}; {cpu_machine_line(report)}\n"
+            f"Both sides' answers apart, as a share of the norm: {apart}.\n\n" +
+            table(["stage", "plan", "ms", "onnxruntime f32, ms", "ratio"], rows))
+
+
 def sam_proof_section(report):
     rows = []
     for model in report["models"]:
@@ -240,6 +254,8 @@ def document(folder):
               for name in names if name.startswith("cpu_llama_")]
     parts += [cpu_gpt2_section(f"GPT-2 small, f32 prefill beside onnxruntime: {name[9:-5]}", read(name))
               for name in names if name.startswith("cpu_gpt2_")]
+    parts += [cpu_sam_section(f"Segment Anything (ViT-B) beside onnxruntime: {name[8:-5]}", read(name))
+              for name in names if name.startswith("cpu_sam_")]
     parts += [kernels_section(f"Kernels: {name[8:-5]}", read(name)) for name in names if name.startswith("kernels_")]
     return "\n".join(parts)
 
