@@ -35,14 +35,19 @@ static unsigned short host_bf16(float value) {
   if (value != value) return 0x7FFF;
   return (unsigned short)((bits + 0x7FFF + (bits >> 16 & 1)) >> 16);
 }
+#ifdef __aarch64__
+typedef __fp16 Half;  // gcc 12 has no _Float16 there
+#else
+typedef _Float16 Half;
+#endif
 static unsigned short host_f16(float value) {
-  _Float16 half = (_Float16)value;
+  Half half = (Half)value;
   unsigned short bits;
   memcpy(&bits, &half, 2);
   return bits;
 }
 static float host_f32(unsigned short bits) {
-  _Float16 half;
+  Half half;
   memcpy(&half, &bits, 2);
   return (float)half;
 }

@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import aarch64
 import cuda
 import headers
 import results
@@ -100,7 +101,7 @@ def check_script(*command):
 
 def check_architecture():
     scripts = ("tests/arch/architecture.py", "tests/arch/self_test.py", "tools/house/results_test.py",
-               "tools/house/cuda_test.py")
+               "tools/house/cuda_test.py", "tools/house/aarch64_test.py")
     codes = [call([sys.executable, script]) for script in scripts]
     return outcome_of(max(codes), "" if any(codes) else "rooms, libraries, documents, self-tests")
 
@@ -160,6 +161,8 @@ def extra_reason(run, kind):
         return "" if (run.built / "bin" / "test_conformance").exists() else f"no binaries in {run.built}"
     if kind == "cuda" and not shutil.which("nvcc") and not Path("/usr/local/cuda/bin/nvcc").exists():
         return "no CUDA toolkit"
+    if kind == "aarch64":
+        return aarch64.missing_tools()
     if kind == "fuzz" and not shutil.which("clang++"):
         return "no clang++ (libFuzzer)"
     if kind == "browser":
@@ -255,6 +258,19 @@ def browser(run):
     run.phase("browser", lambda: outcome_of(call(test)))
 
 
+def arm(run):
+    """The CPU back end for 64-bit Arm, under qemu; plans that this build makes, run there."""
+    build = run.build.parent / "aarch64"
+    if run.phase("aarch64 sysroot", lambda: aarch64.make_sysroot(ROOT)) != "passed":
+        return
+    targets = ["cmake", "--build", str(build), "-j", str(CORES), "--target", *aarch64.TARGETS]
+    if run.phase("configure aarch64", lambda: configure("aarch64", build)) == "passed":
+        if run.phase("build aarch64", lambda: outcome_of(call(targets))) == "passed":
+            run.phase("qemu aarch64", lambda: aarch64.run_tests(build, CORES))
+            run.phase("plans aarch64", lambda: aarch64.run_plans(ROOT, run.build, build)
+                      if (run.build / "bin" / "tenon").exists() else ("skipped", f"no {run.build}/bin/tenon"))
+
+
 def extra(run, kind):
     reason = extra_reason(run, kind)
     if reason:
@@ -268,6 +284,8 @@ def extra(run, kind):
         fuzz(run)
     elif kind == "browser":
         browser(run)
+    elif kind == "aarch64":
+        arm(run)
     elif kind == "cuda" and run.built:
         gpu_phases(run, run.built)
     elif kind == "cuda":
@@ -299,7 +317,8 @@ def parse():
         prog="check", description="Format, architecture, budgets, headers, build, all CPU tests.")
     for kind, text in (("asan", "address and undefined-behaviour sanitizers"), ("tsan", "thread sanitizer"),
                        ("fuzz", f"each fuzzer for {FUZZ_SECONDS} s"), ("cuda", "the CUDA build and tests"),
-                       ("browser", "the page and the reports in Chromium")):
+                       ("browser", "the page and the reports in Chromium"),
+                       ("aarch64", "the CPU back end for 64-bit Arm, under qemu")):
         parser.add_argument(f"--{kind}", action="store_true", help=f"add: {text}")
     parser.add_argument("--only", choices=["format", "arch", "budgets", "headers", "kernels", "tests", "none"],
                         help="run this phase alone (tests: configure and build, too); none: what --cuda and the like add")
@@ -329,7 +348,7 @@ def main():
     if "tests" in wanted:
         if phases_of_a_build(run, "release", "", build=run.build):
             architectures(run)
-    for kind in ("browser", "asan", "tsan", "fuzz", "cuda"):
+    for kind in ("browser", "aarch64", "asan", "tsan", "fuzz", "cuda"):
         if getattr(options, kind):
             extra(run, kind)
     return summary(run)

@@ -1,12 +1,12 @@
-# Sourced by check and try: `need_packages ["fuzz browser"]` returns 0 when every package of packages.txt is
-# there (those for fuzzing and the browser where asked for), installs what is missing as root or with sudo, else prints the
+# Sourced by check and try: `need_packages ["fuzz browser aarch64"]` returns 0 when every package of packages.txt is
+# there (those for fuzzing, the browser and Arm where asked for), installs what is missing as root or with sudo, else prints the
 # apt line and returns 2.
 need_packages() {
   local here list missing
   here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
   # Commands that are there need no package: npm may have come with another Node.js.
   list=$(sed -e 's/#.*//' "$here/packages.txt" | awk -v more=" ${1:-} " \
-    'NF && (($2 != "fuzz" && $2 != "browser") || index(more, " " $2 " ")) {print $1}' | while read -r package; do
+    'NF && ($2 !~ /^(fuzz|browser|aarch64)$/ || index(more, " " $2 " ")) {print $1}' | while read -r package; do
       case $package in
         chromium | npm) command -v "$package" ;;
         nodejs) command -v node ;;
