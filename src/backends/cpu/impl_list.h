@@ -16,7 +16,10 @@
   X(kQuantisedLinearInt8Vnni)     \
   X(kQuantisedLinearInt8Avx2)     \
   X(kQuantisedLinearCodes4Avx512) \
-  X(kQuantisedLinearCodes4Avx2)
+  X(kQuantisedLinearCodes4Avx2)   \
+  X(kAttentionBf16Amx)            \
+  X(kConvBf16Amx)                 \
+  X(kMatmulBf16Amx)
 #elif defined(__aarch64__)
 #define TENON_CPU_EACH(X, Op) X(k##Op##Neon)
 #define TENON_CPU_PRODUCTS(X)    \

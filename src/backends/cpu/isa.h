@@ -197,6 +197,34 @@ struct AttentionKernels {
                      const RowFetch& fetch);
 };
 
+// c[rows, 32 panels] (+)= a b, of pairs of bf16 along k: `rows` a multiple of 32, `units` (pairs)
+// of
+// 16. Pitches in bytes, that of c in floats.
+struct PairProduct {
+  int64_t rows, units, panels;
+  const void* a;
+  int64_t a_pitch;
+  const void* b;             // of a panel [units, 32] pairs
+  int64_t b_pitch, b_panel;  // from a unit to the next, from a panel to the next
+  float* c;
+  int64_t c_pitch;
+  bool accumulate;
+};
+
+// Attention by products of pairs of bf16. A weight of the softmax is the sum of two bf16, so that
+// little is lost of it.
+struct PairAttentionKernels {
+  void (*multiply)(const PairProduct& product);
+  // to[i] = the pair (even[i], odd[i]), i < n; odd may be null: zeros.
+  void (*pair_rows)(const void* even, const void* odd, int64_t n, void* to);
+  // scores = scale * scores, plus by_row[i / wide] + by_column[i % wide] where wide > 0, which then
+  // divides count. Returns the largest, NaN ignored.
+  float (*finish_scores)(float* scores, int64_t count, float scale, const float* by_row,
+                         const float* by_column, int64_t wide);
+  // exp(scores - centre) = high + low, zeros from count on up to a multiple of 32; returns the sum.
+  float (*split_exp)(const float* scores, int64_t count, float centre, void* high, void* low);
+};
+
 #if defined(__x86_64__) || defined(__aarch64__)
 #define TENON_CPU_SIMD
 #endif
@@ -227,6 +255,7 @@ extern const GemvKernels kGemv;
 namespace amx {
 extern const GemmKernels kGemm;  // of pairs of bf16
 extern const Int8MatrixKernels kInt8Matrix;
+extern const PairAttentionKernels kPairAttention;
 }  // namespace amx
 #elif defined(__aarch64__)
 namespace neon {

@@ -1,11 +1,9 @@
-#include "ops/attention.h"
-
 #include <atomic>
 #include <cmath>
 #include <limits>
 
 #include "backends/cpu/impl_list.h"
-#include "backends/cpu/kernels/row_access.h"
+#include "backends/cpu/kernels/attention_rows.h"
 #include "backends/cpu/kernels/tables.h"
 #include "base/thread_pool.h"
 
@@ -19,39 +17,21 @@ constexpr int64_t kTileRows = 48;
 // Tasks a thread should have at least, so that unequal ones even out.
 constexpr int64_t kTasksPerThread = 4;
 
-struct Sizes {
-  int64_t batch, queries, keys, heads, head_dim;
-  int64_t grid_h, grid_w;  // that positions count: of the grid or of a window; 0: no positions
-  int64_t window;          // side of a window; 0: none. Each window is a batch of its own
-  int64_t cells_h, cells_w, windows_across, windows;  // of one picture that is cut into windows
-  int64_t q_pitch;        // of unscaled queries, zero padded for the bias
-  int64_t v_pitch;        // head_dim, padded to whole tile columns
-  int64_t chunk;          // keys whose scores are held at once
-  int64_t chunk_columns;  // chunk, padded to whole tile columns
+struct Sizes : AttentionShape {
+  int64_t q_pitch = 0;        // of unscaled queries, zero padded for the bias
+  int64_t v_pitch = 0;        // head_dim, padded to whole tile columns
+  int64_t chunk = 0;          // keys whose scores are held at once
+  int64_t chunk_columns = 0;  // chunk, padded to whole tile columns
   int64_t chunks() const { return ceil_div(keys, chunk); }
 };
 
-Sizes sizes_of(const ops::Attention& op, const Extents& q, const Extents& k, const Extents& v,
-               bool relative, const GemmKernels& gemm) {
-  Sizes sizes{};
-  sizes.batch = std::max({q[0], k[0], v[0]});
-  sizes.queries = q[1], sizes.keys = k[1];
-  sizes.heads = op.heads, sizes.head_dim = op.head_dim;
-  sizes.grid_h = relative ? op.grid_h : 0, sizes.grid_w = relative ? op.grid_w : 0;
-  sizes.windows = 1;
-  if (op.window > 0) {
-    sizes.window = op.window, sizes.cells_h = op.grid_h, sizes.cells_w = op.grid_w;
-    sizes.windows_across = ceil_div(op.grid_w, op.window);
-    sizes.windows = sizes.windows_across * ceil_div(op.grid_h, op.window);
-    sizes.batch *= sizes.windows;
-    sizes.queries = sizes.keys = op.window * op.window;
-    if (relative) sizes.grid_h = sizes.grid_w = op.window;
-  }
-  sizes.q_pitch = round_up(op.head_dim, kGemvPadding);
-  sizes.v_pitch = round_up(op.head_dim, gemm.columns);
+Sizes sizes_of(const AttentionShape& shape, const GemmKernels& gemm) {
+  Sizes sizes{shape};
+  sizes.q_pitch = round_up(shape.head_dim, kGemvPadding);
+  sizes.v_pitch = round_up(shape.head_dim, gemm.columns);
   // Whole rows of the grid, so that a chunk's bias is made of whole rows, too.
-  sizes.chunk = relative ? kTileUnits / sizes.grid_w * sizes.grid_w : kTileUnits;
-  sizes.chunk = std::max<int64_t>(1, std::min(sizes.chunk, sizes.keys));
+  sizes.chunk = shape.grid_w > 0 ? kTileUnits / shape.grid_w * shape.grid_w : kTileUnits;
+  sizes.chunk = std::max<int64_t>(1, std::min(sizes.chunk, shape.keys));
   sizes.chunk_columns = round_up(sizes.chunk, gemm.columns);
   return sizes;
 }
@@ -85,28 +65,18 @@ Buffers take_buffers(const Sizes& sizes, Workspace& workspace) {
   return buffers;
 }
 
-struct Tensors {
-  RowAccess q, k, v, rel_h, rel_w, out;
-  int64_t q_batch, k_batch, v_batch, q_rows, kv_rows;
-  TensorView pad_k, pad_v;  // [heads * head_dim], or undefined
-};
-
-// A row of k or v beyond the grid where none is given.
-alignas(64) constexpr std::byte kZeros[kTileUnits * sizeof(float)] = {};
-
 // One head of one batch: its K and V packed once, then tiles of queries with the online softmax.
 class Head {
  public:
-  Head(const Sizes& sizes, const Kernels& kernels, const Tensors& tensors, const Buffers& buffers,
-       float scale, int64_t batch, int64_t head)
+  Head(const Sizes& sizes, const Kernels& kernels, const AttentionTensors& tensors,
+       const Buffers& buffers, float scale, int64_t batch, int64_t head)
       : sizes_(sizes),
         kernels_(kernels),
         gemm_(*kernels.gemm),
         tensors_(tensors),
         buffers_(buffers),
-        scale_(scale),
-        batch_(batch),
-        column_(head * sizes.head_dim) {
+        rows_(sizes, tensors, batch, head),
+        scale_(scale) {
     pack_keys();
     load_values();
     list_tables();
@@ -132,8 +102,7 @@ class Head {
     const void* from[kTileUnits];
     for (int64_t chunk = 0; chunk < sizes_.chunks(); ++chunk) {
       int64_t begin = chunk * sizes_.chunk, count = std::min(sizes_.chunk, sizes_.keys - begin);
-      for (int64_t i = 0; i < count; ++i)
-        from[i] = key_row(tensors_.k, tensors_.k_batch, tensors_.pad_k, begin + i);
+      for (int64_t i = 0; i < count; ++i) from[i] = rows_.key(begin + i);
       for (int64_t i = 0; i < count; i += gemm_.columns) {
         gemm_.pack_b(tensors_.k.dtype(), from + i, std::min<int64_t>(gemm_.columns, count - i),
                      sizes_.head_dim, packed_keys(chunk, i));
@@ -147,31 +116,9 @@ class Head {
   void load_values() const {
     for (int64_t key = 0; key < sizes_.keys; ++key) {
       float* to = buffers_.v + key * sizes_.v_pitch;
-      const void* from = key_row(tensors_.v, tensors_.v_batch, tensors_.pad_v, key);
-      kernels_.rows->load(tensors_.v.dtype(), from, sizes_.head_dim, to);
+      kernels_.rows->load(tensors_.v.dtype(), rows_.value(key), sizes_.head_dim, to);
       std::fill(to + sizes_.head_dim, to + sizes_.v_pitch, 0.0f);
     }
-  }
-
-  // Which row of its picture a query or key is; -1: a cell of a window beyond the grid.
-  int64_t cell_of(int64_t i) const {
-    if (sizes_.window == 0) return i;
-    int64_t at = batch_ % sizes_.windows;
-    int64_t y = at / sizes_.windows_across * sizes_.window + i / sizes_.window;
-    int64_t x = at % sizes_.windows_across * sizes_.window + i % sizes_.window;
-    return y < sizes_.cells_h && x < sizes_.cells_w ? y * sizes_.cells_w + x : -1;
-  }
-  // The first row of this batch's picture; a batch of one serves all.
-  int64_t first_row(int64_t batches, int64_t rows) const {
-    return (batches == 1 ? 0 : batch_ / sizes_.windows) * rows;
-  }
-  const void* key_row(const RowAccess& rows, int64_t batches, const TensorView& pad,
-                      int64_t i) const {
-    int64_t cell = cell_of(i);
-    if (cell >= 0) return rows.at(first_row(batches, tensors_.kv_rows) + cell, column_);
-    if (!pad.defined()) return kZeros;
-    return static_cast<const std::byte*>(pad.data) +
-           column_ * pad.strides[0] * dtype_bits(pad.dtype) / 8;
   }
 
   void list_tables() const {
@@ -185,11 +132,7 @@ class Head {
     for (int64_t row = 0; row < rows; ++row) {
       float* plain = buffers_.plain_q + row * sizes_.q_pitch;
       float* scaled = buffers_.q + row * kTilePitch;
-      // Nobody reads what comes of a query beyond the grid.
-      int64_t cell = std::max<int64_t>(cell_of(first + row), 0);
-      const void* from =
-          tensors_.q.at(first_row(tensors_.q_batch, tensors_.q_rows) + cell, column_);
-      kernels_.rows->load(tensors_.q.dtype(), from, sizes_.head_dim, plain);
+      kernels_.rows->load(tensors_.q.dtype(), rows_.query(first + row), sizes_.head_dim, plain);
       std::fill(plain + sizes_.head_dim, plain + sizes_.q_pitch, 0.0f);
       std::copy_n(plain, sizes_.head_dim, scaled);
       kernels_.rows->scale(scaled, sizes_.head_dim, scale_);
@@ -270,23 +213,21 @@ class Head {
 
   void store(int64_t first, int64_t rows) const {
     for (int64_t row = 0; row < rows; ++row) {
-      int64_t cell = cell_of(first + row);
-      if (cell < 0) continue;
+      void* to = rows_.result(first + row);
+      if (!to) continue;
       float* from = buffers_.out + row * sizes_.v_pitch;
       kernels_.rows->scale(from, sizes_.head_dim, 1.0f / buffers_.sums[row]);
-      kernels_.rows->store(
-          tensors_.out.dtype(), from, sizes_.head_dim,
-          tensors_.out.at(batch_ / sizes_.windows * tensors_.q_rows + cell, column_));
+      kernels_.rows->store(tensors_.out.dtype(), from, sizes_.head_dim, to);
     }
   }
 
   const Sizes& sizes_;
   const Kernels& kernels_;
   const GemmKernels& gemm_;
-  const Tensors& tensors_;
+  const AttentionTensors& tensors_;
   const Buffers& buffers_;
+  HeadRows rows_;
   float scale_;
-  int64_t batch_, column_;
 };
 
 template <const Kernels& kernels>
@@ -295,7 +236,7 @@ ops::Support supports(const ops::OpDesc& desc) {
   if (support.ok) support = support_floats(desc, {0, 1, 2, 3, 4, 5, 6}, {0});
   if (!support.ok) return support;
   auto op = ops::read_attributes<ops::Attention>(*desc.attributes);
-  if (op.head_dim > kTileUnits) return ops::Support::no("head_dim is above 512");
+  if (op.head_dim > kMostHeadDim) return ops::Support::no("head_dim is above 512");
   int64_t across = op.window > 0 ? op.window : op.grid_w;
   if (across > kTileUnits) return ops::Support::no("a row of the grid is above 512");
   for (size_t i = 5; i < desc.inputs.size(); ++i) {
@@ -309,8 +250,9 @@ template <const Kernels& kernels>
 int64_t workspace_bytes(const ops::OpDesc& desc) {
   auto op = ops::read_attributes<ops::Attention>(*desc.attributes);
   bool relative = desc.inputs.size() > 3 && desc.inputs[3].present;
-  Sizes sizes = sizes_of(op, desc.inputs[0].extents, desc.inputs[1].extents, desc.inputs[2].extents,
-                         relative, *kernels.gemm);
+  Sizes sizes = sizes_of(attention_shape(op, desc.inputs[0].extents, desc.inputs[1].extents,
+                                         desc.inputs[2].extents, relative),
+                         *kernels.gemm);
   Workspace workspace;
   for (int i = 0; i < process_thread_pool().size(); ++i) take_buffers(sizes, workspace);
   return workspace.needed();
@@ -319,25 +261,12 @@ int64_t workspace_bytes(const ops::OpDesc& desc) {
 template <const Kernels& kernels>
 void run(const ops::RunArgs& args) {
   const auto& op = ops::attributes_of<ops::Attention>(args);
-  const Extents &q = args.inputs[0].extents, &k = args.inputs[1].extents;
-  const Extents& v = args.inputs[2].extents;
-  bool relative = input_or_none(args, 3).defined();
-  Sizes sizes = sizes_of(op, q, k, v, relative, *kernels.gemm);
+  AttentionTensors tensors(args);
+  AttentionShape shape = attention_shape(op, args.inputs[0].extents, args.inputs[1].extents,
+                                         args.inputs[2].extents, tensors.rel_h.defined());
+  Sizes sizes = sizes_of(shape, *kernels.gemm);
   if (sizes.batch == 0 || sizes.queries == 0) return;
   TENON_CHECK(sizes.keys > 0);
-  Tensors tensors{.q = RowAccess(args.inputs[0]),
-                  .k = RowAccess(args.inputs[1]),
-                  .v = RowAccess(args.inputs[2]),
-                  .rel_h = relative ? RowAccess(args.inputs[3]) : RowAccess(),
-                  .rel_w = relative ? RowAccess(args.inputs[4]) : RowAccess(),
-                  .out = RowAccess(args.outputs[0]),
-                  .q_batch = q[0],
-                  .k_batch = k[0],
-                  .v_batch = v[0],
-                  .q_rows = q[1],
-                  .kv_rows = k[1],
-                  .pad_k = input_or_none(args, 5),
-                  .pad_v = input_or_none(args, 6)};
   Workspace workspace(args.workspace);
   std::vector<Buffers> buffers;
   ThreadPool& pool = process_thread_pool();

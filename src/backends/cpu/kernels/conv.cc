@@ -27,10 +27,11 @@ std::shared_ptr<const void> prepare(const ops::OpDesc& desc) {
   return prepared;
 }
 
-template <const Kernels& kernels>
+template <const Kernels& kernels, bool pairs = false>
 ops::Support supports(const ops::OpDesc& desc) {
   ops::Support support = cpu_supports(kernels.isa);
   if (support.ok) support = support_floats(desc, {0, 1, 2}, {0});
+  if (support.ok) support = support_product<pairs>(desc, 0, 1);
   if (!support.ok) return support;
   auto op = ops::read_attributes<ops::Conv>(*desc.attributes);
   if (!has_activation(op.activation)) return ops::Support::no("activation has no vector form");
@@ -45,10 +46,11 @@ int64_t patch_bytes(DType dtype, const LinearSizes& sizes) {
   return round_up(dtype_bytes(dtype, sizes.m * sizes.k), 64);
 }
 
-template <const Kernels& kernels>
+template <const Kernels& kernels, bool pairs = false>
 int64_t workspace_bytes(const ops::OpDesc& desc) {
   LinearSizes sizes = sizes_of(desc.inputs[1].extents);
-  return patch_bytes(desc.inputs[0].dtype, sizes) + product_workspace(sizes, *kernels.gemm);
+  return patch_bytes(desc.inputs[0].dtype, sizes) +
+         product_workspace(sizes, product_kernels<kernels, pairs>().gemm);
 }
 
 // What the kernel sees from one pixel of y: [kh, kw, in], zeros where it looks outside.
@@ -71,8 +73,9 @@ void copy_patch(const ops::Conv& op, const RowAccess& x, const Extents& size, co
   }
 }
 
-template <const Kernels& kernels>
+template <const Kernels& kernels, bool pairs = false>
 void run(const ops::RunArgs& args) {
+  ProductKernels product = product_kernels<kernels, pairs>();
   const auto& prepared = *static_cast<const Prepared*>(args.prepared);
   const TensorView &x_view = args.inputs[0], &weight = args.inputs[1], &y_view = args.outputs[0];
   RowAccess x(x_view), y(y_view);
@@ -99,22 +102,25 @@ void run(const ops::RunArgs& args) {
                     .activation = prepared.activation};
     call.m = count, call.n = sizes.n, call.k = sizes.k;
     Workspace rest(args.workspace.subspan(static_cast<size_t>(patches)));
-    run_product(call, *kernels.rows, *kernels.gemv, *kernels.gemm, rest);
+    run_product(call, *kernels.rows, product.gemv, product.gemm, rest);
   }
 }
 
-template <const Kernels& kernels>
+template <const Kernels& kernels, bool pairs = false>
 constexpr ops::Implementation implementation(std::string_view name) {
   return {.name = name,
           .op = ops::Conv::kName,
-          .supports = supports<kernels>,
+          .supports = supports<kernels, pairs>,
           .prepare = prepare,
-          .workspace_bytes = workspace_bytes<kernels>,
-          .run = run<kernels>};
+          .workspace_bytes = workspace_bytes<kernels, pairs>,
+          .run = run<kernels, pairs>};
 }
 
 }  // namespace
 
+#if defined(__x86_64__)
+const ops::Implementation kConvBf16Amx = implementation<kAmx, true>("conv__bf16__amx");
+#endif
 TENON_CPU_EACH_ISA(Conv, "conv__any__")
 #endif
 }  // namespace tenon::cpu

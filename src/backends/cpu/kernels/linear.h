@@ -60,6 +60,29 @@ inline int64_t product_workspace(const LinearSizes& sizes, const GemmKernels& ge
       {gemv_workspace(sizes), gemm_workspace(sizes, gemm), tall_workspace(sizes, gemm)});
 }
 
+// The kernels of a product of f32, or of pairs of bf16 where x and the weight are bf16.
+struct ProductKernels {
+  const GemvKernels& gemv;
+  const GemmKernels& gemm;
+};
+template <const Kernels& kernels, bool pairs>
+ProductKernels product_kernels() {
+  if constexpr (pairs) {
+    return {*kernels.pair_gemv, *kernels.pair_gemm};
+  } else {
+    return {*kernels.gemv, *kernels.gemm};
+  }
+}
+// Whether the tensors x and weight of these ports suit them.
+template <bool pairs>
+ops::Support support_product(const ops::OpDesc& desc, size_t x, size_t weight) {
+  for (size_t index : {x, weight}) {
+    if (pairs && desc.inputs[index].dtype != DType::BF16)
+      return ops::Support::no("input " + std::to_string(index) + " is not bf16");
+  }
+  return ops::Support::yes();
+}
+
 // By whichever form is worth it for so many rows of x: what every op that is a product calls.
 inline void run_product(const LinearCall& call, const RowKernels& rows, const GemvKernels& gemv,
                         const GemmKernels& gemm, Workspace workspace) {

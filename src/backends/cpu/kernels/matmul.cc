@@ -7,10 +7,11 @@ namespace tenon::cpu {
 #if defined(TENON_CPU_SIMD)
 namespace {
 
-template <const Kernels& kernels>
+template <const Kernels& kernels, bool pairs = false>
 ops::Support supports(const ops::OpDesc& desc) {
   ops::Support support = cpu_supports(kernels.isa);
   if (support.ok) support = support_floats(desc, {0, 1}, {0});
+  if (support.ok) support = support_product<pairs>(desc, 0, 1);
   if (!support.ok) return support;
   auto op = ops::read_attributes<ops::Matmul>(*desc.attributes);
   return op.transpose_b ? ops::Support::yes() : ops::Support::no("b is not transposed");
@@ -21,10 +22,10 @@ LinearSizes sizes_of(const Extents& a, const Extents& b) {
   return {.m = a[rank - 2], .n = b[rank - 2], .k = a[rank - 1]};
 }
 
-template <const Kernels& kernels>
+template <const Kernels& kernels, bool pairs = false>
 int64_t workspace_bytes(const ops::OpDesc& desc) {
   LinearSizes sizes = sizes_of(desc.inputs[0].extents, desc.inputs[1].extents);
-  return product_workspace(sizes, *kernels.gemm);
+  return product_workspace(sizes, product_kernels<kernels, pairs>().gemm);
 }
 
 // The matrix at one index of the leading axes, which count in row-major order.
@@ -41,8 +42,9 @@ RowAccess matrix_at(const TensorView& view, int64_t index) {
 }
 
 // Each of these is a product like `linear`'s, with b as the weight.
-template <const Kernels& kernels>
+template <const Kernels& kernels, bool pairs = false>
 void run(const ops::RunArgs& args) {
+  ProductKernels product = product_kernels<kernels, pairs>();
   const TensorView &a = args.inputs[0], &b = args.inputs[1], &y = args.outputs[0];
   LinearSizes sizes = sizes_of(a.extents, b.extents);
   if (y.count() == 0) return;
@@ -53,22 +55,25 @@ void run(const ops::RunArgs& args) {
                     .y = matrix_at(y, batch),
                     .bias = {}};
     call.m = sizes.m, call.n = sizes.n, call.k = sizes.k;
-    run_product(call, *kernels.rows, *kernels.gemv, *kernels.gemm, Workspace(args.workspace));
+    run_product(call, *kernels.rows, product.gemv, product.gemm, Workspace(args.workspace));
   }
 }
 
-template <const Kernels& kernels>
+template <const Kernels& kernels, bool pairs = false>
 constexpr ops::Implementation implementation(std::string_view name) {
   return {.name = name,
           .op = ops::Matmul::kName,
-          .supports = supports<kernels>,
+          .supports = supports<kernels, pairs>,
           .prepare = ops::prepare_attributes<ops::Matmul>,
-          .workspace_bytes = workspace_bytes<kernels>,
-          .run = run<kernels>};
+          .workspace_bytes = workspace_bytes<kernels, pairs>,
+          .run = run<kernels, pairs>};
 }
 
 }  // namespace
 
+#if defined(__x86_64__)
+const ops::Implementation kMatmulBf16Amx = implementation<kAmx, true>("matmul__bf16__amx");
+#endif
 TENON_CPU_EACH_ISA(Matmul, "matmul__any__")
 #endif
 }  // namespace tenon::cpu

@@ -19,6 +19,7 @@ struct Kernels {
   const Int8Kernels* int8 = nullptr;
   const Int8MatrixKernels* int8_matrix = nullptr;
   const Codes4Kernels* codes4 = nullptr;
+  const PairAttentionKernels* pair_attention = nullptr;
 };
 
 #if defined(__x86_64__)
@@ -62,7 +63,8 @@ inline constexpr Kernels kAmx = {.isa = Isa::Amx,
                                  .pair_gemm = &amx::kGemm,
                                  .pair_gemv = &avx512bf16::kGemv,
                                  .int8 = &avx512vnni::kInt8,
-                                 .int8_matrix = &amx::kInt8Matrix};
+                                 .int8_matrix = &amx::kInt8Matrix,
+                                 .pair_attention = &amx::kPairAttention};
 #elif defined(__aarch64__)
 inline constexpr Kernels kNeon = {.isa = Isa::Neon,
                                   .rows = &neon::kRows,

@@ -18,21 +18,6 @@ inline void fetch_ahead(const TileFetch& fetch, int64_t step) {
   }
 }
 
-// One step of k.
-template <bool two>
-inline void multiply(const TileOperands& at) {
-  _tile_loadd(6, at.b, at.b_pitch);
-  _tile_loadd(4, at.a, at.a_pitch);
-  _tile_loadd(7, at.b + kTileBytes, at.b_pitch);
-  _tile_dpbf16ps(0, 4, 6);
-  _tile_dpbf16ps(1, 4, 7);
-  if constexpr (two) {
-    _tile_loadd(5, at.a + kHalf * at.a_pitch, at.a_pitch);
-    _tile_dpbf16ps(2, 5, 6);
-    _tile_dpbf16ps(3, 5, 7);
-  }
-}
-
 // The sums of up to 32 rows over `units` units, a multiple of `step`.
 template <bool two>
 void add_products(TileOperands at, int64_t units, int64_t step, const TileSums& sums,
@@ -44,7 +29,7 @@ void add_products(TileOperands at, int64_t units, int64_t step, const TileSums& 
   }
   for (int64_t unit = 0; unit < units; unit += step) {
     fetch_ahead(fetch, unit / kStepUnits);
-    multiply<two>(at);
+    multiply_pairs<two>(at);
     at.a += step * 4;
     at.b += step * at.b_pitch;
   }

@@ -91,4 +91,19 @@ struct TileOperands {
   int64_t b_pitch;
 };
 
+// One step of k of pairs of bf16.
+template <bool two>
+inline void multiply_pairs(const TileOperands& at) {
+  _tile_loadd(6, at.b, at.b_pitch);
+  _tile_loadd(4, at.a, at.a_pitch);
+  _tile_loadd(7, at.b + kTileBytes, at.b_pitch);
+  _tile_dpbf16ps(0, 4, 6);
+  _tile_dpbf16ps(1, 4, 7);
+  if constexpr (two) {
+    _tile_loadd(5, at.a + kHalf * at.a_pitch, at.a_pitch);
+    _tile_dpbf16ps(2, 5, 6);
+    _tile_dpbf16ps(3, 5, 7);
+  }
+}
+
 }  // namespace tenon::cpu::TENON_ISA
