@@ -49,12 +49,25 @@ bool scales(const ir::Node& node) {
   return kind == "mul" || kind == "div";
 }
 
+bool is_norm(const ir::Node& node) {
+  return is_any(node, {ops::LayerNorm::kName, ops::RmsNorm::kName});
+}
+
+// Has another addend than products.
+bool sums(const ir::Node& node) {
+  if (node.op == ops::Linear::kName) return node.inputs[3] != ir::kNone;
+  return node.op == ops::Binary::kName && !scales(node);
+}
+
 // Which values may be rounded: those that flow only between matmuls. The residual stream, graph
-// outputs and inputs of ops this pass does not know are not among them.
+// outputs and inputs of ops this pass does not know are not among them. In f16 a stream of a
+// picture's cells is, where each of its sums goes through a norm and nowhere else: norms keep it
+// small, and every product rounds it anyway.
 class Flow {
  public:
-  explicit Flow(const ir::Graph& graph)
+  Flow(const ir::Graph& graph, DType precision)
       : graph_(graph),
+        rounds_normed_(precision == DType::F16),
         rounded_(graph.values().size(), false),
         given_out_(graph.values().size(), false) {
     // Users come later: their answers are known first.
@@ -63,6 +76,17 @@ class Flow {
     }
   }
   bool may_round(ir::ValueId id) const { return rounded_[id]; }
+
+  // Cells of pictures that only norms without a residual read.
+  bool is_only_normed(ir::ValueId id) const {
+    const std::vector<ir::NodeId>& users = graph_.users(id);
+    if (!is_of_cells(id) || graph_.is_output(id) || users.empty()) return false;
+    return std::all_of(users.begin(), users.end(), [&](ir::NodeId user) {
+      const std::vector<ir::ValueId>& reads = graph_.node(user).inputs;
+      return is_norm(graph_.node(user)) && reads[0] == id &&
+             std::count(reads.begin(), reads.end(), id) == 1 && reads.back() == ir::kNone;
+    });
+  }
 
  private:
   void decide(ir::ValueId id) {
@@ -83,10 +107,20 @@ class Flow {
     return is_any(node, {ops::Rope::kName, ops::RopeKvAppend::kName, ops::PagedAttention::kName});
   }
 
+  // A batch of things that are as many in each: the cells of a picture, once for every prompt.
+  bool is_of_cells(ir::ValueId id) const {
+    const Shape& shape = graph_.value(id).type.shape;
+    return rounds_normed_ && shape.size() >= 3 && !shape[0].is_constant() && shape[1].is_constant();
+  }
+
   bool takes_rounded(const ir::Node& node, size_t port) const {
     if (node.op == ops::KvAppend::kName) return true;
     if (scales(node)) return rounded_[node.outputs[0]];
-    if (is_product(node)) return port < 2;
+    if (is_product(node)) return port < 2 || (port == 3 && is_only_normed(node.outputs[0]));
+    if (is_norm(node) && port == 0) return is_only_normed(node.inputs[0]);
+    if (node.op == ops::Binary::kName && is_of_cells(node.outputs[0])) {
+      return is_only_normed(node.outputs[0]) || rounded_[node.outputs[0]];
+    }
     // Whatever is compared and mixed came out of products. The other side of a batched product has
     // the type of the result.
     if (node.op == ops::Attention::kName) return port < 3;
@@ -100,6 +134,7 @@ class Flow {
   }
 
   const ir::Graph& graph_;
+  bool rounds_normed_;
   std::vector<bool> rounded_, given_out_;
 };
 
@@ -145,7 +180,7 @@ bool has_cache(const ir::Node& node) {
 class WantedTypes {
  public:
   WantedTypes(const ir::Graph& graph, const PassOptions& options)
-      : graph_(graph), options_(options), types_(graph, options), flow_(graph) {}
+      : graph_(graph), options_(options), types_(graph, options), flow_(graph, options.precision) {}
 
   std::optional<DType> of(const ir::Node& node) const {
     bool chooses = is_any(
@@ -156,8 +191,10 @@ class WantedTypes {
     ir::ValueId y = node.outputs[0];
     if (graph_.is_output(y)) return graph_.value(y).type.dtype;  // the caller's interface
     if (node.op == ops::Embedding::kName) return DType::F32;
-    if (node.op == ops::Binary::kName && !scales(node)) return DType::F32;
-    if (node.op == ops::Linear::kName && node.inputs[3] != ir::kNone) return DType::F32;
+    // The library adds a residual of the result's type only.
+    bool narrow = node.op != ops::Linear::kName || node.inputs[3] == ir::kNone ||
+                  flow_.may_round(node.inputs[3]);
+    if (sums(node) && !(narrow && flow_.is_only_normed(y))) return DType::F32;
     if (!flow_.may_round(y)) return DType::F32;
     // Attention multiplies q with the cache.
     if (node.op == ops::RopeKvAppend::kName) return types_.cache(node.inputs.back());
