@@ -33,28 +33,46 @@ Rle encode_rle(const Mask& mask) {
   return rle;
 }
 
-Rle encode_rle(std::span<const uint32_t> columns, int64_t width, int64_t height) {
-  Rle rle{width, height, {}};
-  int64_t words = (height + 31) / 32, last = 0;
-  bool value = false;
+namespace {
+
+// Calls visit(word's first pixel, changes) for each word of the columns: bit i of `changes` says
+// that pixel i differs from the one before it, the first pixel of all from zero.
+template <class Visit>
+void each_change(std::span<const uint32_t> columns, int64_t width, int64_t height, Visit visit) {
+  int64_t words = (height + 31) / 32;
+  uint32_t before = 0;
   for (int64_t x = 0; x < width; ++x) {
+    const uint32_t* column = columns.data() + x * words;
     for (int64_t word = 0; word < words; ++word) {
-      uint32_t bits = columns[static_cast<size_t>(x * words + word)];
-      int64_t begin = x * height + word * 32;
+      uint32_t bits = column[word], changes = bits ^ (bits << 1 | before);
       auto count = static_cast<int>(std::min<int64_t>(32, height - word * 32));
-      // From one change to the next: most words have none.
-      for (int at = 0; at < count;) {
-        uint32_t rest = (value ? ~bits : bits) >> at;
-        int same = rest == 0 ? count - at : std::min(std::countr_zero(rest), count - at);
-        at += same;
-        if (at >= count) break;
-        rle.counts.push_back(static_cast<uint32_t>(begin + at - last));
-        last = begin + at;
-        value = !value;
-      }
+      if (count < 32) changes &= (1u << count) - 1;
+      before = bits >> (count - 1) & 1;
+      if (changes) visit(x * height + word * 32, changes);
     }
   }
-  rle.counts.push_back(static_cast<uint32_t>(width * height - last));
+}
+
+}  // namespace
+
+Rle encode_rle(std::span<const uint32_t> columns, int64_t width, int64_t height) {
+  Rle rle{width, height, {}};
+  // Counted first: masks of noise have a hundred thousand runs, and growing copies them.
+  size_t runs = 1;
+  each_change(columns, width, height, [&](int64_t, uint32_t changes) {
+    runs += static_cast<size_t>(std::popcount(changes));
+  });
+  rle.counts.resize(runs);
+  uint32_t* to = rle.counts.data();
+  int64_t last = 0;
+  each_change(columns, width, height, [&](int64_t first, uint32_t changes) {
+    for (; changes != 0; changes &= changes - 1) {
+      int64_t at = first + std::countr_zero(changes);
+      *to++ = static_cast<uint32_t>(at - last);
+      last = at;
+    }
+  });
+  *to = static_cast<uint32_t>(width * height - last);
   return rle;
 }
 
