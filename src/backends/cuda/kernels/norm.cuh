@@ -102,6 +102,47 @@ __global__ void norm_kernel(NormParams<T, Y> p) {
   }
 }
 
+template <int kLanes>
+__device__ __forceinline__ float group_sum(float value) {
+#pragma unroll
+  for (int other = kLanes / 2; other > 0; other /= 2) {
+    value += __shfl_xor_sync(kAllLanes, value, other);
+  }
+  return value;
+}
+
+// Rows of 8 kLanes elements without a residual, a few of them for each warp: with a warp a row most
+// of the work would be adding up among lanes.
+template <NormKind kind, class T, class Y, int kLanes>
+__global__ void __launch_bounds__(256) norm_short_kernel(NormParams<T, Y> p) {
+  constexpr int V = 8, kColumns = kLanes * V;
+  let_next_start();
+  wait_for_previous();
+  int64_t row = (static_cast<int64_t>(blockIdx.x) * 256 + threadIdx.x) / kLanes;
+  int at = static_cast<int>(threadIdx.x) % kLanes * V;
+  // All lanes take part in the sums.
+  bool inside = row < p.rows;
+  float s[V] = {}, w[V], b[V] = {}, total = 0;
+  if (inside) p.x.load(p.x.layout.offset(row), at, s);
+#pragma unroll
+  for (int i = 0; i < V; ++i) total += kind == NormKind::Rms ? s[i] * s[i] : s[i];
+  total = group_sum<kLanes>(total);
+  float mean = 0;
+  if constexpr (kind == NormKind::Layer) {
+    mean = total / static_cast<float>(kColumns);
+    total = 0;
+#pragma unroll
+    for (int i = 0; i < V; ++i) total += (s[i] - mean) * (s[i] - mean);
+    total = group_sum<kLanes>(total);
+  }
+  float scale = 1.0f / sqrtf(total / static_cast<float>(kColumns) + p.eps);
+  p.weight.load(0, at, w);
+  if (p.has_bias) p.bias.load(0, at, b);
+#pragma unroll
+  for (int i = 0; i < V; ++i) w[i] = (s[i] - mean) * scale * w[i] + b[i];
+  if (inside) p.y.store(p.y.layout.offset(row), at, w);
+}
+
 // Rows of any length and strides, element by element; s is made again in each pass.
 template <NormKind kind>
 __global__ void norm_any_kernel(NormParams<Any, Any> p) {
@@ -178,12 +219,25 @@ void start_norm(const ops::RunArgs& args, const NormCall& call) {
          norm_params<T, Y>(call));
 }
 
+template <NormKind kind, class T, class Y, int kLanes>
+void start_norm_short(const ops::RunArgs& args, const NormCall& call) {
+  int64_t blocks = (call.x.rows() * kLanes + 255) / 256;
+  launch(device::norm_short_kernel<kind, T, Y, kLanes>, call.name,
+         {dim3(static_cast<unsigned>(blocks)), dim3(256), 0, true}, stream_of(args),
+         norm_params<T, Y>(call));
+}
+
 // A warp a row up to 1024 columns, in vectors that leave no lane idle; a block a row above, with 1,
 // 2 or 4 vectors a thread.
 template <NormKind kind, class T, class Y>
 void start_norm_of(const ops::RunArgs& args, const NormCall& call) {
   int64_t columns = call.x.columns();
-  if (columns <= 64) {
+  bool plain = !call.residual.defined() && !call.sum.defined();
+  if (plain && columns == 32) {
+    start_norm_short<kind, T, Y, 4>(args, call);
+  } else if (plain && columns == 64) {
+    start_norm_short<kind, T, Y, 8>(args, call);
+  } else if (columns <= 64) {
     start_norm<kind, T, Y, 1, 2>(args, call);
   } else if (columns <= 256) {
     start_norm<kind, T, Y, 1>(args, call);
@@ -218,6 +272,9 @@ void run_norm(const ops::RunArgs& args, const NormCall& call) {
     start_norm_of<kind, float, bf16>(args, call);
   } else if (stream_f32 && call.y.dtype == DType::F16) {
     start_norm_of<kind, float, f16>(args, call);
+  } else if (is(call.x, DType::F16) && is(call.residual, DType::F16) && is(call.sum, DType::F16) &&
+             call.y.dtype == DType::F16) {
+    start_norm_of<kind, f16, f16>(args, call);
   } else {
     start_norm_of<kind, Any, Any>(args, call);
   }

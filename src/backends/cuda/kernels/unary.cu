@@ -3,6 +3,7 @@
 #include "backends/cuda/impl_list.h"
 #include "backends/cuda/kernels/device/cover.cuh"
 #include "backends/cuda/kernels/device/functions.cuh"
+#include "backends/cuda/kernels/device/gelu.cuh"
 #include "backends/cuda/kernels/matrix.cuh"
 #include "backends/cuda/kernels/support.h"
 #include "backends/cuda/launch.h"
@@ -10,7 +11,7 @@
 namespace tenon::cuda {
 namespace {
 
-using device::Any, device::bf16;
+using device::Any, device::bf16, device::f16;
 
 constexpr int kVector = 8;
 
@@ -31,7 +32,11 @@ __global__ void unary_kernel(Matrix<X> x, Matrix<Y> y, int64_t rows, int64_t uni
         float values[V];
         x.load(row.x, unit * V, values);
 #pragma unroll
-        for (int i = 0; i < V; ++i) values[i] = device::apply(kind, values[i]);
+        for (int i = 0; i < V; ++i) {
+          constexpr bool kShort = std::is_same_v<X, f16> && std::is_same_v<Y, f16>;
+          values[i] =
+              kShort ? device::apply_short(kind, values[i]) : device::apply(kind, values[i]);
+        }
         y.store(row.y, unit * V, values);
       });
 }
@@ -60,6 +65,8 @@ void run(const ops::RunArgs& args) {
     start<Any, Any, 1>(args, x, y);
   } else if (x.dtype == DType::BF16 && y.dtype == DType::BF16) {
     start<bf16, bf16, kVector>(args, x, y);
+  } else if (x.dtype == DType::F16 && y.dtype == DType::F16) {
+    start<f16, f16, kVector>(args, x, y);
   } else {
     start<Any, Any, kVector>(args, x, y);
   }
