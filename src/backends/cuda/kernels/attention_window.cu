@@ -11,11 +11,11 @@
 #include "ops/attention.h"
 
 // Attention inside windows of at most 16 x 16 cells, on the tensor cores. A block takes one head of
-// one window and seven of its rows of queries: its keys and values are gathered from the rows of
-// the picture, cells beyond the grid from the pads, and all lie in shared memory. A row of the
-// window is 16 keys, so that what is added for a key's column is the same in every row and stays in
-// registers. A warp takes the queries of one row of the window after another; rows beyond the grid
-// are never looked at.
+// one window, or a half of its rows of queries where the blocks would else leave many places of
+// the card empty: its keys and values are gathered from the rows of the picture, cells beyond the
+// grid from the pads, and all lie in shared memory. A row of the window is 16 keys, so that what is
+// added for a key's column is the same in every row and stays in registers. A warp takes the
+// queries of one row of the window after another; rows beyond the grid are never looked at.
 namespace tenon::cuda {
 namespace {
 
@@ -31,6 +31,7 @@ struct Params {
   int64_t q_pitch, k_pitch, v_pitch, out_pitch, q_batch, k_batch, v_batch, out_batch;
   int64_t rel_h_pitch, rel_w_pitch;
   int window, grid_h, grid_w, windows_across;
+  int parts;  // blocks of a window
   float scale;
   DType out_dtype;
 };
@@ -94,11 +95,11 @@ __global__ void __launch_bounds__(kThreads, (kLeastBlocks<T, kDim>))
   device::let_next_start();
   device::wait_for_previous();
 
-  int parts = (p.window + kWarps - 1) / kWarps, at = static_cast<int>(blockIdx.x) / parts;
+  int at = static_cast<int>(blockIdx.x) / p.parts, part = static_cast<int>(blockIdx.x) % p.parts;
   int top = at / p.windows_across * p.window, left = at % p.windows_across * p.window;
-  int first_row = static_cast<int>(blockIdx.x) % parts * kWarps;
-  int rows = min(p.window, p.grid_h - top);
-  if (first_row >= rows) return;
+  int rows = min(p.window, p.grid_h - top), of_part = (p.window + p.parts - 1) / p.parts;
+  int first_row = part * of_part, end_row = min(first_row + of_part, rows);
+  if (first_row >= end_row) return;
   int batch = blockIdx.z, warp = threadIdx.x / 32, lane = threadIdx.x % 32;
   int g = lane / 4, t = lane % 4;
   int64_t column = static_cast<int64_t>(blockIdx.y) * kDim;
@@ -117,83 +118,105 @@ __global__ void __launch_bounds__(kThreads, (kLeastBlocks<T, kDim>))
   uint32_t keys_at = device::shared_address(keys), values_at = device::shared_address(values);
   float* own_biases = biases + warp * kColumns * kBiasPitch;
   float factor = p.scale * device::kLog2E;
-  int row = first_row + warp;
-  if (row < rows) {
-    start_cells<T, kDim>(p, q, p.q_pitch, nullptr, top, left, row, row + 1, lane, 32, own_queries);
-  }
-  device::commit_copies();
-  device::wait_for_copies<0>();
-  __syncthreads();
-  if (row >= rows) return;
-
-  float by_column[2][4];
-  if (p.rel_h) {
-    device::make_bias<T, kDim, Sizes::kPitch>(
-        queries_at, static_cast<const T*>(p.rel_h), p.rel_h_pitch, p.window,
-        [&](int) { return row; }, own_biases, kBiasPitch);
-    device::make_bias<T, kDim, Sizes::kPitch>(
-        queries_at, static_cast<const T*>(p.rel_w), p.rel_w_pitch, p.window,
-        [&](int query) { return query; }, own_biases + kColumns, kBiasPitch);
-    __syncwarp();
-  }
-#pragma unroll
-  for (int parity = 0; parity < 2; ++parity) {
-#pragma unroll
-    for (int i = 0; i < 4; ++i) {
-      int across = parity * 8 + 2 * t + i % 2;
-      float bias = p.rel_h ? own_biases[(g + i / 2 * 8) * kBiasPitch + kColumns + across] : 0.0f;
-      by_column[parity][i] = across < p.window ? bias : -INFINITY;
+  bool first = true;
+  for (int row = first_row + warp; first || row < end_row; row += kWarps, first = false) {
+    if (row < end_row) {
+      start_cells<T, kDim>(p, q, p.q_pitch, nullptr, top, left, row, row + 1, lane, 32,
+                           own_queries);
     }
-  }
+    device::commit_copies();
+    device::wait_for_copies<0>();
+    // The first time keys and values have come, too; all warps pass here then.
+    if (first) {
+      __syncthreads();
+    } else {
+      __syncwarp();
+    }
+    if (row >= end_row) break;
 
-  Flash flash;
-  for (int step = 0; step < steps; ++step) {
-    uint32_t offset = step * Sizes::kKeys * Sizes::kPitch * 2;
-    typename Flash::Scores scores;
-    Flash::multiply(queries_at, keys_at + offset, scores);
+    float by_column[2][4];
+    if (p.rel_h) {
+      device::make_bias<T, kDim, Sizes::kPitch>(
+          queries_at, static_cast<const T*>(p.rel_h), p.rel_h_pitch, p.window,
+          [&](int) { return row; }, own_biases, kBiasPitch);
+      device::make_bias<T, kDim, Sizes::kPitch>(
+          queries_at, static_cast<const T*>(p.rel_w), p.rel_w_pitch, p.window,
+          [&](int query) { return query; }, own_biases + kColumns, kBiasPitch);
+      __syncwarp();
+    }
 #pragma unroll
-    for (int down = 0; down < kRows; ++down) {
-      int key_row = step * kRows + down;
-      float by_row[2];
+    for (int parity = 0; parity < 2; ++parity) {
 #pragma unroll
-      for (int half = 0; half < 2; ++half) {
-        float bias = p.rel_h ? own_biases[(g + half * 8) * kBiasPitch + key_row] : 0.0f;
-        by_row[half] = key_row < p.window ? bias : -INFINITY;
+      for (int i = 0; i < 4; ++i) {
+        int across = parity * 8 + 2 * t + i % 2;
+        float bias = p.rel_h ? own_biases[(g + i / 2 * 8) * kBiasPitch + kColumns + across] : 0.0f;
+        by_column[parity][i] = across < p.window ? bias : -INFINITY;
       }
+    }
+
+    Flash flash;
+    for (int step = 0; step < steps; ++step) {
+      uint32_t offset = step * Sizes::kKeys * Sizes::kPitch * 2;
+      typename Flash::Scores scores;
+      Flash::multiply(queries_at, keys_at + offset, scores);
 #pragma unroll
-      for (int parity = 0; parity < 2; ++parity) {
+      for (int down = 0; down < kRows; ++down) {
+        int key_row = step * kRows + down;
+        float by_row[2];
 #pragma unroll
-        for (int i = 0; i < 4; ++i) {
-          float& score = scores[2 * down + parity][i];
-          score = fmaf(score, factor, by_column[parity][i]) + by_row[i / 2];
+        for (int half = 0; half < 2; ++half) {
+          float bias = p.rel_h ? own_biases[(g + half * 8) * kBiasPitch + key_row] : 0.0f;
+          by_row[half] = key_row < p.window ? bias : -INFINITY;
+        }
+#pragma unroll
+        for (int parity = 0; parity < 2; ++parity) {
+#pragma unroll
+          for (int i = 0; i < 4; ++i) {
+            float& score = scores[2 * down + parity][i];
+            score = fmaf(score, factor, by_column[parity][i]) + by_row[i / 2];
+          }
         }
       }
+      flash.weigh(scores);
+      flash.template accumulate<kSplitWeights>(scores, values_at + offset);
     }
-    flash.weigh(scores);
-    flash.template accumulate<kSplitWeights>(scores, values_at + offset);
-  }
 
-  device::Array<device::Any> results{p.out, p.out_dtype};
+    device::Array<device::Any> results{p.out, p.out_dtype};
 #pragma unroll
-  for (int half = 0; half < 2; ++half) {
-    float total = flash.total(half);
-    int across = half * 8 + g;
-    if (across >= p.window || left + across >= p.grid_w) continue;
-    int64_t cell = static_cast<int64_t>(top + row) * p.grid_w + left + across;
-    int64_t to = batch * p.out_batch + cell * p.out_pitch + column + 2 * t;
+    for (int half = 0; half < 2; ++half) {
+      float total = flash.total(half);
+      int across = half * 8 + g;
+      if (across >= p.window || left + across >= p.grid_w) continue;
+      int64_t cell = static_cast<int64_t>(top + row) * p.grid_w + left + across;
+      int64_t to = batch * p.out_batch + cell * p.out_pitch + column + 2 * t;
 #pragma unroll
-    for (int n = 0; n < kDim / 8; ++n) {
-      float pair[2] = {flash.out[n][2 * half] / total, flash.out[n][2 * half + 1] / total};
-      results.store(to + n * 8, pair);
+      for (int n = 0; n < kDim / 8; ++n) {
+        float pair[2] = {flash.out[n][2 * half] / total, flash.out[n][2 * half + 1] / total};
+        results.store(to + n * 8, pair);
+      }
     }
+    __syncwarp();
   }
+}
+
+int windows_down(const Params& p) {
+  return (p.grid_h + p.window - 1) / p.window;
+}
+
+// Loading keys and values takes about as long as a quarter of a window's queries. Two blocks fit a
+// multiprocessor: whichever split is through earlier.
+int choose_parts(const Params& p, int heads, int batches) {
+  if (p.window <= kWarps) return 1;
+  int64_t blocks = int64_t{windows_down(p)} * p.windows_across * heads * batches;
+  int64_t places = 2 * current_card().multiprocessors;
+  int64_t one = (blocks + places - 1) / places * 5, two = (2 * blocks + places - 1) / places * 3;
+  return one <= two ? 1 : 2;
 }
 
 template <class T, int kDim>
 void launch_dim(const Params& p, int heads, int batches, cudaStream_t stream) {
   auto kernel = attention_window_kernel<T, kDim>;
-  int down = (p.grid_h + p.window - 1) / p.window, parts = (p.window + kWarps - 1) / kWarps;
-  LaunchShape shape{dim3(static_cast<unsigned>(down * p.windows_across * parts),
+  LaunchShape shape{dim3(static_cast<unsigned>(windows_down(p) * p.windows_across * p.parts),
                          static_cast<unsigned>(heads), static_cast<unsigned>(batches)),
                     dim3(kThreads), Layout<kDim>::bytes((p.window + kRows - 1) / kRows), true};
   allow_shared_bytes(reinterpret_cast<const void*>(kernel), shape.shared_bytes);
@@ -283,9 +306,11 @@ void run(const ops::RunArgs& args) {
                 .grid_h = number(op.grid_h),
                 .grid_w = number(op.grid_w),
                 .windows_across = number((op.grid_w + op.window - 1) / op.window),
+                .parts = 1,
                 .scale = static_cast<float>(op.scale),
                 .out_dtype = out.dtype};
   int heads = number(op.heads), batches = number(out.extents[0]);
+  params.parts = choose_parts(params, heads, batches);
   if (q.dtype == DType::BF16) {
     launch_window<device::bf16>(params, op.head_dim, heads, batches, stream_of(args));
   } else {
