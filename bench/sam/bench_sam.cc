@@ -7,7 +7,7 @@
 //   time-encode REPEATS [WARM_UP]                seconds of each run, the pixels on the device
 //   time-decode PROMPTS REPEATS [WARM_UP]        one click a prompt; points go up, nothing comes
 //                                                down
-//   time-everything PICTURE POINTS REPEATS [IOU STABILITY]   a picture file to its masks
+//   time-everything PICTURE POINTS REPEATS [IOU STABILITY NMS]   pixels to masks
 //   profile STAGE PROMPTS                        seconds of each step by itself
 //   memory                                       bytes held on the device and in use by all
 #include <algorithm>
@@ -227,7 +227,7 @@ class Bench {
     sam::EverythingOptions options;
     int repeats = 3;
     words >> path >> options.points_per_side >> repeats;
-    words >> options.pred_iou_thresh >> options.stability_score_thresh;
+    words >> options.pred_iou_thresh >> options.stability_score_thresh >> options.box_nms_thresh;
     imaging::Image image = imaging::read_image(path).image;
     std::vector<double> seconds;
     size_t masks = 0;
