@@ -52,10 +52,11 @@ TEST_F(StageGate, ThePlanSaysWhatThePipelineNeeds) {
   const plan::Plan& plan = file->plan();
   EXPECT_EQ(plan.pipeline, "sam");
   EXPECT_EQ(plan.model.get_int("image_size", 0), 48);
-  ASSERT_EQ(plan.feeds.size(), 3u);
+  ASSERT_EQ(plan.feeds.size(), 4u);
   EXPECT_EQ(plan.feeds[0].to_value, "embedding");
   EXPECT_EQ(plan.feeds[2].to_stage, "mask_post");
-  EXPECT_EQ(plan.stages.size(), 4u);
+  EXPECT_EQ(plan.feeds[3].to_value, "pixels");
+  EXPECT_EQ(plan.stages.size(), 5u);
   EXPECT_TRUE(plan.tokenizer.empty());
 }
 

@@ -11,39 +11,8 @@ namespace {
 
 constexpr int kBits = 32 - 8 - 2;
 
-// What one row or column of the result is made of.
-struct Taps {
-  int64_t first = 0;
-  std::vector<int32_t> weights;  // sum: 1 << kBits, but for rounding
-};
-
 double triangle(double x) {
   return std::max(0.0, 1.0 - std::fabs(x));
-}
-
-// In the order of Pillow's own operations: the last bit of a weight depends on it.
-std::vector<Taps> make_taps(int64_t in, int64_t out) {
-  double scale = static_cast<double>(in) / static_cast<double>(out);
-  double filter_scale = std::max(scale, 1.0), support = filter_scale, step = 1.0 / filter_scale;
-  std::vector<Taps> all(static_cast<size_t>(out));
-  for (int64_t i = 0; i < out; ++i) {
-    double centre = (static_cast<double>(i) + 0.5) * scale;
-    auto first = std::max<int64_t>(static_cast<int64_t>(centre - support + 0.5), 0);
-    auto end = std::min<int64_t>(static_cast<int64_t>(centre + support + 0.5), in);
-    std::vector<double> weights;
-    double sum = 0;
-    for (int64_t x = first; x < end; ++x) {
-      weights.push_back(triangle((static_cast<double>(x) - centre + 0.5) * step));
-      sum += weights.back();
-    }
-    Taps& taps = all[i];
-    taps.first = first;
-    for (double weight : weights) {
-      if (sum != 0) weight /= sum;
-      taps.weights.push_back(static_cast<int32_t>(0.5 + weight * (1 << kBits)));
-    }
-  }
-  return all;
 }
 
 uint8_t clip(int32_t sum) {
@@ -51,7 +20,7 @@ uint8_t clip(int32_t sum) {
 }
 
 Image resize_columns(const Image& image, int64_t width) {
-  std::vector<Taps> taps = make_taps(image.width, width);
+  std::vector<ResizeTaps> taps = make_resize_taps(image.width, width);
   Image result = Image::make(width, image.height);
   process_thread_pool().parallel_for(image.height, 16, [&](int64_t begin, int64_t end) {
     for (int64_t y = begin; y < end; ++y) {
@@ -70,7 +39,7 @@ Image resize_columns(const Image& image, int64_t width) {
 }
 
 Image resize_rows(const Image& image, int64_t height) {
-  std::vector<Taps> taps = make_taps(image.height, height);
+  std::vector<ResizeTaps> taps = make_resize_taps(image.height, height);
   Image result = Image::make(image.width, height);
   int64_t columns = image.width * 3;
   process_thread_pool().parallel_for(height, 16, [&](int64_t begin, int64_t end) {
@@ -89,6 +58,31 @@ Image resize_rows(const Image& image, int64_t height) {
 }
 
 }  // namespace
+
+// In the order of Pillow's own operations: the last bit of a weight depends on it.
+std::vector<ResizeTaps> make_resize_taps(int64_t in, int64_t out) {
+  double scale = static_cast<double>(in) / static_cast<double>(out);
+  double filter_scale = std::max(scale, 1.0), support = filter_scale, step = 1.0 / filter_scale;
+  std::vector<ResizeTaps> all(static_cast<size_t>(out));
+  for (int64_t i = 0; i < out; ++i) {
+    double centre = (static_cast<double>(i) + 0.5) * scale;
+    auto first = std::max<int64_t>(static_cast<int64_t>(centre - support + 0.5), 0);
+    auto end = std::min<int64_t>(static_cast<int64_t>(centre + support + 0.5), in);
+    std::vector<double> weights;
+    double sum = 0;
+    for (int64_t x = first; x < end; ++x) {
+      weights.push_back(triangle((static_cast<double>(x) - centre + 0.5) * step));
+      sum += weights.back();
+    }
+    ResizeTaps& taps = all[i];
+    taps.first = first;
+    for (double weight : weights) {
+      if (sum != 0) weight /= sum;
+      taps.weights.push_back(static_cast<int32_t>(0.5 + weight * (1 << kBits)));
+    }
+  }
+  return all;
+}
 
 Image resize_bilinear(const Image& image, int64_t width, int64_t height) {
   check_size(width, height);

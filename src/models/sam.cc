@@ -167,11 +167,19 @@ void check_config(const data::Json& config) {
   problems.throw_if_any();
 }
 
+// transformers' files leave out what its classes say by themselves.
+double decoder_norm_eps(const data::Json& config, bool hf) {
+  const data::Json* section = config.find("mask_decoder_config");
+  double left_out = hf && config.find("architectures") ? 1e-6 : SamConfig().decoder_norm_eps;
+  return section ? section->get_double("layer_norm_eps", left_out) : left_out;
+}
+
 BuiltModel build(const ModelSource& source) {
   bool hf = source.weights.find(kHfPositions) != nullptr;
   check_config(source.config);
   ShapeReader shapes(source.weights, hf);
   SamConfig c = read_shapes(shapes);
+  c.decoder_norm_eps = decoder_norm_eps(source.config, hf);
   nn::Weights weights(source.weights);
   if (hf) weights.set_names([c](const std::string& name) { return hf_name(name, c); });
   weights.ignore_suffix("pixel_mean", "a constant of the preprocessing");
@@ -185,6 +193,7 @@ BuiltModel build(const ModelSource& source) {
   built.stages.push_back(sam_mask_decoder(source, weights, c, false));
   built.stages.push_back(sam_mask_decoder(source, weights, c, true));
   built.stages.push_back(sam_mask_post(source, weights, c));
+  built.stages.push_back(sam_image_prep(source, weights, c));
   built.ledger = weights.finish();
   return built;
 }

@@ -1,6 +1,7 @@
 // The picture encoder of Segment Anything: a ViT with windows and decomposed relative positions.
 // Source: facebookresearch/segment-anything segment_anything/modeling/image_encoder.py.
 #include "models/sam.h"
+#include "ops/image_prep.h"
 
 namespace tenon::models {
 namespace {
@@ -74,6 +75,25 @@ ir::Graph sam_image_encoder(const ModelSource& source, nn::Weights& weights, con
   x = nn::conv(neck / 2, x, {c.width, c.width, 3, 1, 1});
   x = nn::layer_norm(neck / 3, x, c.width, kEps);
   graph.add_output("embedding", nn::reshape(neck, x, {c.grid * c.grid, c.width}));
+  return graph;
+}
+
+ir::Graph sam_image_prep(const ModelSource& source, nn::Weights& weights, const SamConfig& c) {
+  ir::Graph graph("image_prep", source.catalogue);
+  Dim height = Dim::symbol("picture_h"), width = Dim::symbol("picture_w");
+  Dim taps_h = Dim::symbol("taps_h"), taps_w = Dim::symbol("taps_w");
+  ValueId picture = graph.add_input("picture", {DType::U8, {height, width, 3}, {}});
+  ValueId taps_y = graph.add_input("taps_y", {DType::I32, {c.image, taps_h}, {}});
+  ValueId taps_x = graph.add_input("taps_x", {DType::I32, {c.image, taps_w}, {}});
+  Scope scope = Scope(graph, weights) / "image_prep";
+  auto three = [&](std::string_view name, const double(&values)[3]) {
+    Tensor constant = Tensor::make(DType::F32, {3});
+    for (int i = 0; i < 3; ++i) constant.as<float>()[i] = static_cast<float>(values[i]);
+    return nn::literal(scope, name, std::move(constant));
+  };
+  std::vector<ValueId> inputs = {picture, taps_y, taps_x, three("mean", kSamMean),
+                                 three("deviation", kSamDeviation)};
+  graph.add_output("pixels", graph.add_node1({ops::ImagePrep::kName, {}, inputs, scope.path(), 1}));
   return graph;
 }
 

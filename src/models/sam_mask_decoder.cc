@@ -15,7 +15,7 @@ namespace {
 using nn::Scope;
 using nn::ValueId;
 
-constexpr double kNormEps = 1e-5, kPictureNormEps = 1e-6;
+constexpr double kLastNormEps = 1e-5, kPictureNormEps = 1e-6;
 
 Dim prompts() {
   return Dim::symbol("prompts");
@@ -162,34 +162,36 @@ class Decoder {
       tokens_ = nn::add(scope / "self_attn" / "sum", tokens_,
                         attend(scope / "self_attn", q, q, tokens_, c_.width));
     }
-    tokens_ = nn::layer_norm(scope / "norm1", tokens_, c_.width, kNormEps);
+    tokens_ = nn::layer_norm(scope / "norm1", tokens_, c_.width, c_.decoder_norm_eps);
     ValueId placed = nn::add(scope / "placed_picture", picture_, positions_);
-    look_at_picture(scope / "cross_attn_token_to_image", scope / "norm2", placed);
+    look_at_picture(scope / "cross_attn_token_to_image", scope / "norm2", placed,
+                    c_.decoder_norm_eps);
     Scope mlp = scope / "mlp";
     ValueId inner = nn::linear(mlp / "lin1", tokens_, {c_.width, c_.decoder_ffn, true});
     inner = nn::unary(mlp / "act", "relu", inner);
     inner = nn::linear(mlp / "lin2", inner, {c_.decoder_ffn, c_.width, true});
-    tokens_ = nn::layer_norm(scope / "norm3", nn::add(mlp, tokens_, inner), c_.width, kNormEps);
+    tokens_ = nn::layer_norm(scope / "norm3", nn::add(mlp, tokens_, inner), c_.width,
+                             c_.decoder_norm_eps);
 
     Scope back = scope / "cross_attn_image_to_token";
     ValueId keys = with_positions(back / "key", tokens_);
     ValueId changed = attend(back, placed, keys, tokens_, c_.cross_width);
     picture_ = nn::layer_norm(scope / "norm4", nn::add(back / "sum", changed, picture_), c_.width,
-                              kNormEps);
+                              c_.decoder_norm_eps);
   }
 
   // `placed`: the picture with its positions.
-  void look_at_picture(const Scope& scope, const Scope& norm, ValueId placed) {
+  void look_at_picture(const Scope& scope, const Scope& norm, ValueId placed, double eps) {
     ValueId queries = with_positions(scope / "query", tokens_);
     ValueId seen = attend(scope, queries, placed, picture_, c_.cross_width);
-    tokens_ = nn::layer_norm(norm, nn::add(scope / "sum", tokens_, seen), c_.width, kNormEps);
+    tokens_ = nn::layer_norm(norm, nn::add(scope / "sum", tokens_, seen), c_.width, eps);
   }
 
   void transform() {
     Scope scope = root_ / "mask_decoder" / "transformer";
     for (int64_t i = 0; i < c_.decoder_layers; ++i) layer(scope / "layers" / i, i == 0);
     look_at_picture(scope / "final_attn_token_to_image", scope / "norm_final_attn",
-                    nn::add(scope / "placed_picture", picture_, positions_));
+                    nn::add(scope / "placed_picture", picture_, positions_), kLastNormEps);
   }
 
   // A perceptron with relu between its layers: x [prompts, width] -> [prompts, out].

@@ -9,6 +9,9 @@ namespace {
 
 constexpr int64_t kMostPrompts = 4096, kMostPoints = 1024;
 constexpr int64_t kMostSide = 1 << 16;  // of a picture
+// A pixel of the square is made of twice as many as the picture is larger, and one more; the first
+// stands before them.
+constexpr int64_t kMostTaps = 4096;
 constexpr int64_t kPictures = 2, kPrompts = 4;
 
 // The same numbers on every machine.
@@ -140,8 +143,8 @@ double flops_of(const SamConfig& c) {
 data::Json describe(const SamConfig& c) {
   data::Json json = data::Json::object(), mean = data::Json::array(),
              deviation = data::Json::array();
-  for (double value : {123.675, 116.28, 103.53}) mean.push_back(value);
-  for (double value : {58.395, 57.12, 57.375}) deviation.push_back(value);
+  for (double value : kSamMean) mean.push_back(value);
+  for (double value : kSamDeviation) deviation.push_back(value);
   json.set("image_size", c.image).set("grid", c.grid).set("width", c.width).set("masks", c.masks);
   json.set("mask_size", 4 * c.grid).set("mask_threshold", 0.0);
   json.set("pixel_mean", std::move(mean)).set("pixel_deviation", std::move(deviation));
@@ -159,11 +162,15 @@ StagedModelInfo sam_stages(const SamConfig& config) {
   info.symbols = {{"prompts", 1, kMostPrompts},
                   {"points", 0, kMostPoints},
                   {"chosen", 0, kMostPrompts * config.masks},
+                  {"picture_h", 1, kMostSide},
                   {"picture_w", 1, kMostSide},
+                  {"taps_h", 2, kMostTaps},
+                  {"taps_w", 2, kMostTaps},
                   {"words", 1, kMostSide / 32}};
   for (const char* decoder : {"mask_decoder", "mask_decoder_with_mask"})
     info.feeds.push_back({"image_encoder", "embedding", decoder, "embedding"});
   info.feeds.push_back({"mask_decoder", "masks", "mask_post", "masks"});
+  info.feeds.push_back({"image_prep", "pixels", "image_encoder", "pixels"});
   info.make_checks = [config] { return make_checks(config); };
   info.check_flops = flops_of(config);
   return info;

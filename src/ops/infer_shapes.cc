@@ -4,6 +4,7 @@
 #include "ops/concat.h"
 #include "ops/conv.h"
 #include "ops/fourier_features.h"
+#include "ops/image_prep.h"
 #include "ops/kinds.h"
 #include "ops/mask_post.h"
 #include "ops/matmul.h"
@@ -174,6 +175,20 @@ void Resize::infer(InferContext& context) {
   const ValueType& x = context.input(0);
   Dim height = Dim::parse(op.height), width = Dim::parse(op.width);
   context.set_output(0, {x.dtype, {x.shape[0], height, width, x.shape[3]}, {}});
+}
+
+void ImagePrep::infer(InferContext& context) {
+  const size_t ranks[] = {3, 2, 2, 1, 1};
+  const char* names[] = {"x", "taps_y", "taps_x", "mean", "deviation"};
+  const DType types[] = {DType::U8, DType::I32, DType::I32, DType::F32, DType::F32};
+  for (size_t i = 0; i < 5; ++i) {
+    context.need_rank(i, ranks[i], names[i]);
+    context.need_dtype(i, types[i], names[i]);
+  }
+  context.need_equal(context.input(0).shape[2], Dim(3), "x");
+  for (size_t i : {3, 4}) context.need_equal(context.input(i).shape[0], Dim(3), names[i]);
+  context.set_output(
+      0, {DType::F32, {context.input(1).shape[0], context.input(2).shape[0], Dim(3)}, {}});
 }
 
 void MaskPost::infer(InferContext& context) {

@@ -10,6 +10,7 @@
 #include "ops/fused.h"
 #include "ops/gather_rows.h"
 #include "ops/glu.h"
+#include "ops/image_prep.h"
 #include "ops/kv_cache.h"
 #include "ops/layer_norm.h"
 #include "ops/linear.h"

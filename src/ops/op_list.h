@@ -14,6 +14,7 @@
   X(Fused)           \
   X(GatherRows)      \
   X(Glu)             \
+  X(ImagePrep)       \
   X(KvAppend)        \
   X(LayerNorm)       \
   X(Linear)          \

@@ -115,11 +115,18 @@ class Sam(TenonCase):
         os.mkdir(self.path("hf"))
         checkpoints.write_safetensors(self.path("hf/model.safetensors"), renamed)
         config = {"architectures": ["SamModel"], "model_type": "sam", "vision_config": {"hidden_act": "gelu"},
-                  "mask_decoder_config": {"num_attention_heads": 8}, "prompt_encoder_config": {}, "initializer_range": 0.02}
+                  "mask_decoder_config": {"num_attention_heads": 8, "layer_norm_eps": 1e-5}, "prompt_encoder_config": {}, "initializer_range": 0.02}
         self.write("hf/config.json", json.dumps(config))
         plan = self.build("hf", "--dtype", "f32", name="hf.plan")
         arguments = [*picture(), "--point", "20,18", "--multimask"]
         self.assertEqual(self.json("run", plan, *arguments)["masks"], self.json("run", self.plan, *arguments)["masks"])
+        # Left out it is what transformers' class says, not what Meta's does.
+        del config["mask_decoder_config"]["layer_norm_eps"]
+        self.write("hf/config.json", json.dumps(config))
+        other = self.build("hf", "--dtype", "f32", name="other.plan")
+        masks = [self.json("run", p, *arguments)["masks"] for p in (plan, other)]
+        self.assertNotEqual(masks[0][0]["predicted_iou"], masks[1][0]["predicted_iou"])
+        self.assertAlmostEqual(masks[0][0]["predicted_iou"], masks[1][0]["predicted_iou"], delta=1e-3)
         config["vision_config"]["hidden_act"] = "relu"
         self.write("hf/config.json", json.dumps(config))
         self.assertIn("hidden_act", self.tenon("build", "hf", "-o", "no.plan", code=4).stderr)

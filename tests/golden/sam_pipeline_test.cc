@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <cstring>
 
 #include "compiler/oracle.h"
 #include "data/json.h"
@@ -40,7 +41,10 @@ class GoldenSamPipeline : public ::testing::Test {
                             {{"prompts", 1, 64},
                              {"points", 0, 16},
                              {"chosen", 0, 256},
+                             {"picture_h", 1, 4096},
                              {"picture_w", 1, 4096},
+                             {"taps_h", 2, 256},
+                             {"taps_w", 2, 256},
                              {"words", 1, 128}},
                             lowered_);
     constants_ = std::make_unique<compiler::CheckpointConstants>(*weights_, lowered_.recipes);
@@ -91,6 +95,23 @@ TEST_F(GoldenSamPipeline, PixelsAreTheOriginals) {
   Tensor pixels = make_pixels(image_, predictor_->info());
   expect_near({pixels.as<float>(), static_cast<size_t>(pixels.count())}, expected("pixels"),
               "pixels");
+}
+
+// What a GPU makes of a picture is what the CPU's two passes make of it, bit for bit.
+TEST_F(GoldenSamPipeline, TheStageThatPreparesGivesTheSamePixels) {
+  open();
+  const SamInfo& info = predictor_->info();
+  Size size = fitted_size({image_.width, image_.height}, info.image_size);
+  Tensor taps_y = make_prep_taps(image_.height, size.height, info.image_size);
+  Tensor taps_x = make_prep_taps(image_.width, size.width, info.image_size);
+  TensorView inputs[] = {
+      TensorView(image_.pixels.data(), DType::U8, {image_.height, image_.width, 3}), taps_y.view(),
+      taps_x.view()};
+  TensorView pixels = session_->stage("image_prep").run(inputs)[0];
+  Tensor expected = make_pixels(image_, info);
+  ASSERT_EQ(pixels.extents, expected.extents());
+  EXPECT_EQ(0, std::memcmp(pixels.data, expected.view().data,
+                           static_cast<size_t>(expected.view().bytes())));
 }
 
 TEST_F(GoldenSamPipeline, EveryFormOfPrompt) {

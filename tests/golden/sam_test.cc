@@ -32,7 +32,10 @@ class GoldenSam : public ::testing::Test {
                             {{"prompts", 1, 64},
                              {"points", 1, 16},
                              {"chosen", 0, 256},
+                             {"picture_h", 1, 4096},
                              {"picture_w", 1, 4096},
+                             {"taps_h", 2, 256},
+                             {"taps_w", 2, 256},
                              {"words", 1, 128}},
                             lowered_);
     }
@@ -104,6 +107,23 @@ class GoldenSam : public ::testing::Test {
 
 TEST_F(GoldenSam, EveryWeightIsUsed) {
   EXPECT_EQ(model_.ledger.count(nn::WeightState::Unused), 0u);
+}
+
+TEST_F(GoldenSam, TheConfigurationSaysHowTheDecoderNorms) {
+  auto eps_of = [](const models::BuiltModel& model, std::string_view module) {
+    for (const ir::Node& node : model.stages[1].nodes()) {
+      if (node.op == "layer_norm" && node.module.ends_with(module))
+        return std::get<double>(*node.attributes.find("eps"));
+    }
+    return 0.0;
+  };
+  data::Json none = data::Json::object(), config = data::Json::object(), section = none;
+  section.set("layer_norm_eps", 1e-6);
+  config.set("mask_decoder_config", section);
+  models::BuiltModel told = models::kSam.build({config, none, *weights_, ops::builtin_catalogue()});
+  EXPECT_EQ(eps_of(model_, "layers.1.norm4"), 1e-5);
+  EXPECT_EQ(eps_of(told, "layers.1.norm4"), 1e-6);
+  EXPECT_EQ(eps_of(told, "norm_final_attn"), 1e-5);
 }
 
 TEST_F(GoldenSam, ImageEmbedding) {

@@ -35,6 +35,7 @@ ops::ImplementationList implementations() {
       &kConvGemm,
       &kConv,
       &kFourierFeatures,
+      &kImagePrep,
       &kMaskPost,
       &kMatmulFewRows,
       &kMatmul,

@@ -34,6 +34,7 @@ extern const ops::Implementation kConvGemm;
 extern const ops::Implementation kConcat;
 extern const ops::Implementation kConv;
 extern const ops::Implementation kFourierFeatures;
+extern const ops::Implementation kImagePrep;
 extern const ops::Implementation kMaskPost;
 extern const ops::Implementation kMatmul;
 extern const ops::Implementation kPad;

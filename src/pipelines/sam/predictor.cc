@@ -18,6 +18,7 @@ enum class Label : int32_t { Padding, Background, Foreground, BoxFirst, BoxLast 
 constexpr const char* kEncoder = "image_encoder";
 constexpr const char* kDecoder = "mask_decoder";
 constexpr const char* kMaskedDecoder = "mask_decoder_with_mask";
+constexpr const char* kImagePrep = "image_prep";
 constexpr const char* kMaskPost = "mask_post";
 
 // The decoder's inputs for prompts of one form.
@@ -91,16 +92,41 @@ void Predictor::set_size(Size picture) {
   taps_y_ = Tensor(), taps_x_ = Tensor();
 }
 
+// On a GPU the picture goes up as it is; a CPU resizes in two passes, which is faster there.
+bool Predictor::prepares_on_device(const imaging::Image& image) const {
+  constexpr int64_t kMostSide = 1 << 16;
+  return !session_.device().is_host() && session_.has_stage(kImagePrep) &&
+         std::max(image.width, image.height) <= kMostSide;
+}
+
+runtime::StageInput Predictor::prepare(const imaging::Image& image) {
+  Size size = fitted_size({image.width, image.height}, info_.image_size);
+  Tensor taps_y = make_prep_taps(image.height, size.height, info_.image_size);
+  Tensor taps_x = make_prep_taps(image.width, size.width, info_.image_size);
+  auto* pixels = const_cast<uint8_t*>(image.pixels.data());
+  runtime::StageInput inputs[] = {
+      {TensorView(pixels, DType::U8, {image.height, image.width, 3}), false},
+      {taps_y.view(), false},
+      {taps_x.view(), false}};
+  return {session_.stage(kImagePrep).run(std::span<const runtime::StageInput>(inputs))[0], true};
+}
+
 void Predictor::set_image(const imaging::Image& image) {
   embedding_ = TensorView();
-  Tensor pixels = make_pixels(image, info_);
   set_size({image.width, image.height});
   runtime::StageRunner& encoder = session_.stage(kEncoder);
-  TensorView inputs[] = {pixels.view()};
-  embedding_ = encoder.run(inputs)[0];
+  Tensor pixels;
+  runtime::StageInput input;
+  if (prepares_on_device(image)) {
+    input = prepare(image);
+  } else {
+    pixels = make_pixels(image, info_);
+    input = {pixels.view(), encoder.is_host()};
+  }
+  embedding_ = encoder.run(std::span<const runtime::StageInput>(&input, 1))[0];
   embedding_on_device_ = true;
-  // The pixels are gone after this.
-  if (!encoder.is_host()) encoder.to_host(embedding_);
+  // One value is fetched so that the time this takes is the picture's own.
+  encoder.to_host(TensorView(embedding_.data, embedding_.dtype, {1}));
 }
 
 EncodedImage Predictor::encoded() {
@@ -252,35 +278,45 @@ void Predictor::predict_large(std::span<const Prompt> prompts, int64_t most_at_o
   if (!embedding_.defined()) throw Error(ErrorCode::Usage, "no picture is set");
   for (const Prompt& prompt : prompts) check(prompt);
   size_t most = most_in_a_run(most_at_once);
-  for (size_t begin = 0; begin < prompts.size(); begin += most) {
+  auto decode_from = [&](size_t begin) {
     std::vector<size_t> objects(std::min(most, prompts.size() - begin));
     std::iota(objects.begin(), objects.end(), begin);
-    std::span<const TensorView> outputs = decode(prompts, objects);
+    return decode(prompts, objects);
+  };
+  std::span<const TensorView> outputs;
+  if (!prompts.empty()) outputs = decode_from(0);
+  for (size_t begin = 0; begin < prompts.size(); begin += most) {
     Tensor scores = make_f32(decoder_for(prompts[begin]).to_host(outputs[1]));
     std::vector<LargeMask> chosen;
     std::vector<int32_t> planes;
-    for (size_t i = 0; i < objects.size() * static_cast<size_t>(info_.masks); ++i) {
+    auto masks = static_cast<size_t>(info_.masks);
+    for (size_t i = 0; i < static_cast<size_t>(scores.count()); ++i) {
       float score = scores.as<float>()[i];
-      if (i % static_cast<size_t>(info_.masks) == 0 || !keep(score)) continue;
+      if (i % masks == 0 || !keep(score)) continue;
       LargeMask mask;
-      mask.object = objects[i / static_cast<size_t>(info_.masks)], mask.predicted_iou = score;
+      mask.object = begin + i / masks, mask.predicted_iou = score;
       chosen.push_back(mask);
       planes.push_back(static_cast<int32_t>(i));
     }
-    enlarge(outputs[0], chosen, planes, offset, visit);
+    // While the last masks are looked at here, the device makes the next ones.
+    enlarge(outputs[0], chosen, planes, offset, visit, [&] {
+      if (begin + most < prompts.size()) outputs = decode_from(begin + most);
+    });
   }
 }
 
 // As many at a time as fit a buffer of moderate size.
 void Predictor::enlarge(const TensorView& masks, std::span<const LargeMask> chosen,
                         std::span<const int32_t> planes, float offset,
-                        FunctionRef<void(std::span<const LargeMask> masks)> visit) {
+                        FunctionRef<void(std::span<const LargeMask> masks)> visit,
+                        FunctionRef<void()> before_last_visit) {
   constexpr int64_t kMostBytes = 256 << 20;
   if (!taps_x_.view().defined())
     taps_y_ = resampler().make_taps_y(), taps_x_ = resampler().make_taps_x();
   int64_t words = taps_y_.extents()[0], of_mask = picture_.width * words;
   auto most = static_cast<size_t>(std::max<int64_t>(kMostBytes / (of_mask * 4), 1));
   runtime::StageRunner& post = session_.stage(kMaskPost);
+  if (chosen.empty()) before_last_visit();
   auto threshold = static_cast<float>(info_.mask_threshold);
   float levels[] = {threshold, threshold + offset, threshold - offset};
   for (size_t begin = 0; begin < chosen.size(); begin += most) {
@@ -308,6 +344,7 @@ void Predictor::enlarge(const TensorView& masks, std::span<const LargeMask> chos
       found[i].box = {row[2], row[3], row[4], row[5]};
       found[i].columns = {bits + static_cast<int64_t>(i) * of_mask, static_cast<size_t>(of_mask)};
     }
+    if (begin + count == chosen.size()) before_last_visit();
     visit(found);
   }
 }

@@ -97,6 +97,9 @@ class Predictor {
   struct Form;
   Predictor(std::unique_ptr<runtime::Session> owned, runtime::Session& session);
   void set_size(Size picture);
+  bool prepares_on_device(const imaging::Image& image) const;
+  // The encoder's input, made on the device.
+  runtime::StageInput prepare(const imaging::Image& image);
   void check(const Prompt& prompt) const;
   size_t most_in_a_run(int64_t wanted) const;
   runtime::StageRunner& decoder_for(const Prompt& prompt);
@@ -107,7 +110,8 @@ class Predictor {
            std::vector<ObjectMasks>& results);
   void enlarge(const TensorView& masks, std::span<const LargeMask> chosen,
                std::span<const int32_t> planes, float offset,
-               FunctionRef<void(std::span<const LargeMask> masks)> visit);
+               FunctionRef<void(std::span<const LargeMask> masks)> visit,
+               FunctionRef<void()> before_last_visit);
 
   std::unique_ptr<runtime::Session> owned_;
   runtime::Session& session_;

@@ -30,4 +30,18 @@ Tensor make_pixels(const imaging::Image& image, const SamInfo& info) {
   return pixels;
 }
 
+Tensor make_prep_taps(int64_t from, int64_t to, int64_t side) {
+  std::vector<imaging::ResizeTaps> taps = imaging::make_resize_taps(from, to);
+  size_t most = 1;
+  for (const imaging::ResizeTaps& one : taps) most = std::max(most, one.weights.size());
+  auto pitch = static_cast<int64_t>(most) + 1;
+  Tensor table = Tensor::make_zeros(DType::I32, {side, pitch});
+  for (int64_t i = 0; i < side; ++i) {
+    int32_t* row = table.as<int32_t>() + i * pitch;
+    row[0] = i < to ? static_cast<int32_t>(taps[i].first) : -1;
+    if (i < to) std::copy(taps[i].weights.begin(), taps[i].weights.end(), row + 1);
+  }
+  return table;
+}
+
 }  // namespace tenon::sam

@@ -18,4 +18,8 @@ Size fitted_size(Size picture, int64_t longest);
 // side fills the square, normalised, then padded with zeros to the right and below.
 Tensor make_pixels(const imaging::Image& image, const SamInfo& info);
 
+// The same by the op image_prep: rows (of `from` pixels, `to` in the square) or columns of the
+// square, i32 [side, 1 + most]; behind `to` there are none.
+Tensor make_prep_taps(int64_t from, int64_t to, int64_t side);
+
 }  // namespace tenon::sam
