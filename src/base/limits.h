@@ -52,6 +52,7 @@ struct Limits {
   int64_t image_side = 65'500;
   int64_t image_pixels = 100'000'000;
   int jpeg_scans = 500;
+  int64_t jpeg_scanned_pixels = 2'000'000'000;
   int64_t png_chunk_bytes = 8ll << 20;
 };
 

@@ -9,6 +9,8 @@
 // The parts of decode_image. Orientation is read, not applied.
 namespace tenon::imaging {
 
+// Whether decoding a JPEG of so many scans would take too long: each walks the whole picture.
+bool are_too_many_scans(int64_t scans, int64_t width, int64_t height);
 bool is_jpeg(std::span<const std::byte> file);
 bool is_png(std::span<const std::byte> file);
 DecodedImage decode_jpeg(std::span<const std::byte> file);

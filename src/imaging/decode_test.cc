@@ -104,6 +104,33 @@ TEST(Decode, BombsAreRefusedByTheirHeader) {
   EXPECT_NO_THROW(check_size(7744, 5164));  // 40 megapixels
 }
 
+// Of a file in arithmetic coding nothing says where its data ends.
+TEST(Decode, ArithmeticCodingIsRefused) {
+  for (auto [name, huffman, arithmetic] :
+       {std::tuple{"baseline.jpg", 0xC0, 0xC9}, std::tuple{"progressive.jpg", 0xC2, 0xCA}}) {
+    std::vector<std::byte> file = bytes_of(name);
+    const std::byte mark[] = {std::byte{0xFF}, static_cast<std::byte>(huffman), std::byte{0}};
+    auto found = std::search(file.begin(), file.end(), std::begin(mark), std::end(mark));
+    ASSERT_NE(found, file.end());
+    found[1] = static_cast<std::byte>(arithmetic);
+    try {
+      decode_image(file);
+      ADD_FAILURE() << name;
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ErrorCode::Unsupported);
+      EXPECT_THAT(error.what(), testing::HasSubstr("arithmetic coding"));
+    }
+  }
+}
+
+TEST(Decode, ScansAreCounted) {
+  EXPECT_FALSE(are_too_many_scans(10, 10'000, 10'000));  // what encoders write
+  EXPECT_FALSE(are_too_many_scans(500, 1000, 1000));
+  EXPECT_TRUE(are_too_many_scans(501, 1, 1));
+  EXPECT_TRUE(are_too_many_scans(22, 10'000, 10'000));
+  EXPECT_FALSE(are_too_many_scans(1, 0, 0));
+}
+
 TEST(Decode, OtherFilesAreRefused) {
   EXPECT_THAT(refusal({}), testing::HasSubstr("known format"));
   std::vector<std::byte> gif = {std::byte{'G'}, std::byte{'I'}, std::byte{'F'}, std::byte{'8'}};

@@ -40,9 +40,11 @@ void on_message(j_common_ptr jpeg, int level) {
 
 void on_progress(j_common_ptr common) {
   auto* jpeg = reinterpret_cast<j_decompress_ptr>(common);
-  if (jpeg->input_scan_number <= kLimits.jpeg_scans) return;
+  if (!are_too_many_scans(jpeg->input_scan_number, jpeg->image_width, jpeg->image_height)) return;
   auto* reader = static_cast<Reader*>(common->client_data);
-  std::snprintf(reader->message, sizeof reader->message, "more than %d scans", kLimits.jpeg_scans);
+  std::snprintf(reader->message, sizeof reader->message, "%d scans of %d x %d pixels and more",
+                jpeg->input_scan_number, static_cast<int>(jpeg->image_width),
+                static_cast<int>(jpeg->image_height));
   std::longjmp(reader->jump, 1);
 }
 
@@ -101,9 +103,21 @@ void start(Reader& reader, std::span<const std::byte> file) {
     jpeg_read_header(&reader.jpeg, TRUE);
   });
   if (!read) refuse(reader);
+  // It has no end of data: 200 bytes can be 100 megapixels and a minute of work. No browser reads
+  // it either.
+  if (reader.jpeg.arith_code) {
+    throw Error(ErrorCode::Unsupported, "JPEG with arithmetic coding")
+        .accepted("JPEG with Huffman coding")
+        .fix("convert it: djpeg FILE | cjpeg > OTHER.jpg");
+  }
 }
 
 }  // namespace
+
+bool are_too_many_scans(int64_t scans, int64_t width, int64_t height) {
+  return scans > kLimits.jpeg_scans ||
+         scans > 1 + kLimits.jpeg_scanned_pixels / std::max<int64_t>(1, width * height);
+}
 
 bool is_jpeg(std::span<const std::byte> file) {
   return file.size() >= 3 && file[0] == std::byte{0xFF} && file[1] == std::byte{0xD8} &&
