@@ -1,7 +1,7 @@
 #include <algorithm>
 
 #include "backends/cuda/impl_list.h"
-#include "backends/cuda/kernels/dispatch.cuh"
+#include "backends/cuda/kernels/attention_rows.cuh"
 #include "backends/cuda/kernels/flash_tile.cuh"
 #include "backends/cuda/kernels/linear.h"
 #include "backends/cuda/kernels/matrix.cuh"
@@ -18,14 +18,8 @@ namespace {
 constexpr int kWarps = 16, kThreads = kWarps * 32;
 constexpr int kRows = 16, kKeys = 32, kStages = 2, kPad = 8;
 
-struct Params {
-  const void *q, *k, *v;
-  void* out;
-  // In elements, from row to row and from batch to batch (0: one for all).
-  int64_t q_pitch, k_pitch, v_pitch, out_pitch, q_batch, k_batch, v_batch, out_batch;
+struct Params : AttentionRows {
   int queries, keys;
-  float scale;
-  DType out_dtype;
 };
 
 template <int kDim>
@@ -155,59 +149,26 @@ void launch_few(const Params& p, int64_t head_dim, int heads, int batches, cudaS
 }
 
 ops::Support supports(const ops::OpDesc& desc) {
-  ops::Support support = kAttention.supports(desc);
+  ops::Support support = support_attention_rows(desc, {16, 32});
   if (!support.ok) return support;
   auto op = ops::read_attributes<ops::Attention>(*desc.attributes);
   if (op.window > 0 || (desc.inputs.size() > 3 && desc.inputs[3].present)) {
     return ops::Support::no("has windows or positions");
   }
-  DType dtype = desc.inputs[0].dtype;
-  if (dtype == DType::F32) return ops::Support::no("q is f32");
-  for (const ops::TensorDesc& input : desc.inputs) {
-    if (input.present && input.dtype != dtype) return ops::Support::no("inputs of several types");
-  }
-  if (op.head_dim != 16 && op.head_dim != 32) return ops::Support::no("head_dim is not 16 or 32");
   if (desc.inputs[0].extents[1] > kRows) return ops::Support::no("more than 16 queries");
-  if (desc.outputs[0].extents[0] > 65535) return ops::Support::no("more than 65535 in a batch");
   return support;
-}
-
-// Rows at one distance, from 16 bytes to 16 bytes.
-bool lies_well(const TensorView& view) {
-  MatrixRef rows{view.data, view.dtype, view.strides[1]};
-  bool batches = view.strides[0] % 8 == 0 || view.extents[0] == 1;
-  return rows.is_aligned() && view.strides.back() == 1 && batches;
 }
 
 void run(const ops::RunArgs& args) {
   const ops::Attention& op = ops::attributes_of<ops::Attention>(args);
-  const TensorView &q = args.inputs[0], &k = args.inputs[1], &v = args.inputs[2];
   const TensorView& out = args.outputs[0];
   if (out.count() == 0) return;
-  bool fits = out.strides.back() == 1 && lies_well(q) && lies_well(k) && lies_well(v);
   int64_t shared = std::max(Layout<16>::kBytes, Layout<32>::kBytes);
-  if (!fits || shared > current_card().shared_bytes) return kAttention.run(args);
-  auto batch_stride = [](const TensorView& view) {
-    return view.extents[0] == 1 ? 0 : view.strides[0];
-  };
-  Params params{.q = q.data,
-                .k = k.data,
-                .v = v.data,
-                .out = out.data,
-                .q_pitch = q.strides[1],
-                .k_pitch = k.strides[1],
-                .v_pitch = v.strides[1],
-                .out_pitch = out.strides[1],
-                .q_batch = batch_stride(q),
-                .k_batch = batch_stride(k),
-                .v_batch = batch_stride(v),
-                .out_batch = out.strides[0],
-                .queries = static_cast<int>(out.extents[1]),
-                .keys = static_cast<int>(k.extents[1]),
-                .scale = static_cast<float>(op.scale),
-                .out_dtype = out.dtype};
+  if (!rows_fit(args) || shared > current_card().shared_bytes) return kAttention.run(args);
+  Params params{attention_rows(args, op), static_cast<int>(out.extents[1]),
+                static_cast<int>(args.inputs[1].extents[1])};
   auto heads = static_cast<int>(op.heads), batches = static_cast<int>(out.extents[0]);
-  if (q.dtype == DType::BF16) {
+  if (args.inputs[0].dtype == DType::BF16) {
     launch_few<device::bf16>(params, op.head_dim, heads, batches, stream_of(args));
   } else {
     launch_few<device::f16>(params, op.head_dim, heads, batches, stream_of(args));

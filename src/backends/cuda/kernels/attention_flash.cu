@@ -1,7 +1,7 @@
 #include <algorithm>
 
 #include "backends/cuda/impl_list.h"
-#include "backends/cuda/kernels/dispatch.cuh"
+#include "backends/cuda/kernels/attention_rows.cuh"
 #include "backends/cuda/kernels/flash_positions.cuh"
 #include "backends/cuda/kernels/flash_tile.cuh"
 #include "backends/cuda/kernels/linear.h"
@@ -25,15 +25,10 @@ constexpr int kStages = 2;
 constexpr int kPad = 8;        // elements: eight rows of a matrix load then lie in different banks
 constexpr int kMostGrid = 64;  // rows and columns whose biases fit beside the tiles
 
-struct Params {
-  const void *q, *k, *v, *rel_h, *rel_w;
-  void* out;
-  // In elements, from row to row and from batch to batch (0: one for all).
-  int64_t q_pitch, k_pitch, v_pitch, out_pitch, q_batch, k_batch, v_batch, out_batch;
+struct Params : AttentionRows {
+  const void *rel_h, *rel_w;
   int64_t rel_h_pitch, rel_w_pitch;
   int queries, keys, grid_h, grid_w;
-  float scale;
-  DType out_dtype;
 };
 
 constexpr int keys_of(int dim) {
@@ -176,19 +171,10 @@ __global__ void __launch_bounds__(kThreads, 1) attention_flash_kernel(Params p) 
     __syncthreads();
   }
 
-  device::Array<device::Any> results{p.out, p.out_dtype};
-#pragma unroll
-  for (int half = 0; half < 2; ++half) {
-    float total = flash.total(half);
-    int query = first_query + warp * 16 + half * 8 + g;
-    if (query >= p.queries) continue;
-    int64_t to = batch * p.out_batch + query * p.out_pitch + column + threadIdx.x % 4 * 2;
-#pragma unroll
-    for (int n = 0; n < kDim / 8; ++n) {
-      float pair[2] = {flash.out[n][2 * half] / total, flash.out[n][2 * half + 1] / total};
-      results.store(to + n * 8, pair);
-    }
-  }
+  device::store_rows<kDim>(p, flash, [&](int row) {
+    int query = first_query + warp * 16 + row;
+    return query < p.queries ? batch * p.out_batch + query * p.out_pitch + column : int64_t{-1};
+  });
 }
 
 int64_t bias_bytes(int grid_h, int grid_w) {
@@ -231,73 +217,37 @@ void launch_flash(const Params& p, int64_t head_dim, int heads, int batches, cud
 }
 
 ops::Support supports(const ops::OpDesc& desc) {
-  ops::Support support = kAttention.supports(desc);
+  ops::Support support = support_attention_rows(desc, {16, 32, 64, 80, 128});
   if (!support.ok) return support;
   auto op = ops::read_attributes<ops::Attention>(*desc.attributes);
   if (op.window > 0) return ops::Support::no("has windows");
-  DType dtype = desc.inputs[0].dtype;
-  if (dtype == DType::F32) return ops::Support::no("q is f32");
-  for (const ops::TensorDesc& input : desc.inputs) {
-    if (input.present && input.dtype != dtype) return ops::Support::no("inputs of several types");
-  }
-  constexpr int64_t kDims[] = {16, 32, 64, 80, 128};
-  if (std::find(std::begin(kDims), std::end(kDims), op.head_dim) == std::end(kDims)) {
-    return ops::Support::no("head_dim is none of 16, 32, 64, 80, 128");
-  }
   if (op.grid_h > kMostGrid || op.grid_w > kMostGrid) {
     return ops::Support::no("a side of the grid is above 64");
   }
-  if (desc.outputs[0].extents[0] > 65535) return ops::Support::no("more than 65535 in a batch");
   return support;
-}
-
-// Rows at one distance, from 16 bytes to 16 bytes.
-bool lies_well(const TensorView& view) {
-  MatrixRef rows{view.data, view.dtype, view.strides[view.rank() - 2]};
-  bool batches = view.rank() < 3 || view.strides[0] % 8 == 0 || view.extents[0] == 1;
-  return rows.is_aligned() && view.strides.back() == 1 && batches;
 }
 
 void run(const ops::RunArgs& args) {
   const ops::Attention& op = ops::attributes_of<ops::Attention>(args);
-  const TensorView &q = args.inputs[0], &k = args.inputs[1], &v = args.inputs[2];
   const TensorView& out = args.outputs[0];
   if (out.count() == 0) return;
   TensorView rel_h = input_or_none(args, 3), rel_w = input_or_none(args, 4);
-  bool biased = rel_h.defined(), fits = out.strides.back() == 1 && out.strides[1] % 2 == 0;
-  for (const TensorView* view : {&q, &k, &v}) fits = fits && lies_well(*view);
-  if (biased) fits = fits && lies_well(rel_h) && lies_well(rel_w);
+  bool biased = rel_h.defined();
   int64_t shared = tile_bytes(static_cast<int>(op.head_dim));
   if (biased) shared += bias_bytes(static_cast<int>(op.grid_h), static_cast<int>(op.grid_w));
-  fits = fits && shared <= current_card().shared_bytes;  // cards before Hopper have less
-  if (!fits) return kAttention.run(args);
-  auto batch_stride = [](const TensorView& view) {
-    return view.extents[0] == 1 ? 0 : view.strides[0];
-  };
-  Params params{.q = q.data,
-                .k = k.data,
-                .v = v.data,
-                .rel_h = rel_h.data,
-                .rel_w = rel_w.data,
-                .out = out.data,
-                .q_pitch = q.strides[1],
-                .k_pitch = k.strides[1],
-                .v_pitch = v.strides[1],
-                .out_pitch = out.strides[1],
-                .q_batch = batch_stride(q),
-                .k_batch = batch_stride(k),
-                .v_batch = batch_stride(v),
-                .out_batch = out.strides[0],
-                .rel_h_pitch = biased ? rel_h.strides[0] : 0,
-                .rel_w_pitch = biased ? rel_w.strides[0] : 0,
-                .queries = static_cast<int>(out.extents[1]),
-                .keys = static_cast<int>(k.extents[1]),
-                .grid_h = biased ? static_cast<int>(op.grid_h) : 0,
-                .grid_w = biased ? static_cast<int>(op.grid_w) : 0,
-                .scale = static_cast<float>(op.scale),
-                .out_dtype = out.dtype};
+  // Cards before Hopper have less.
+  if (!rows_fit(args) || shared > current_card().shared_bytes) return kAttention.run(args);
+  Params params{attention_rows(args, op),
+                rel_h.data,
+                rel_w.data,
+                biased ? rel_h.strides[0] : 0,
+                biased ? rel_w.strides[0] : 0,
+                static_cast<int>(out.extents[1]),
+                static_cast<int>(args.inputs[1].extents[1]),
+                biased ? static_cast<int>(op.grid_h) : 0,
+                biased ? static_cast<int>(op.grid_w) : 0};
   auto heads = static_cast<int>(op.heads), batches = static_cast<int>(out.extents[0]);
-  if (q.dtype == DType::BF16) {
+  if (args.inputs[0].dtype == DType::BF16) {
     launch_flash<device::bf16>(params, op.head_dim, heads, batches, stream_of(args));
   } else {
     launch_flash<device::f16>(params, op.head_dim, heads, batches, stream_of(args));

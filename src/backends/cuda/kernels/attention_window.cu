@@ -1,7 +1,7 @@
 #include <algorithm>
 
 #include "backends/cuda/impl_list.h"
-#include "backends/cuda/kernels/dispatch.cuh"
+#include "backends/cuda/kernels/attention_rows.cuh"
 #include "backends/cuda/kernels/flash_positions.cuh"
 #include "backends/cuda/kernels/flash_tile.cuh"
 #include "backends/cuda/kernels/linear.h"
@@ -24,16 +24,11 @@ constexpr int kRows = 2;      // of the window, in a step; more want more regist
 constexpr int kWarps = 7, kThreads = kWarps * 32;
 constexpr int kPad = 8;  // elements: eight rows of a matrix load then lie in different banks
 
-struct Params {
-  const void *q, *k, *v, *rel_h, *rel_w, *pad_k, *pad_v;
-  void* out;
-  // In elements, from cell to cell and from picture to picture (0: one for all).
-  int64_t q_pitch, k_pitch, v_pitch, out_pitch, q_batch, k_batch, v_batch, out_batch;
+struct Params : AttentionRows {
+  const void *rel_h, *rel_w, *pad_k, *pad_v;
   int64_t rel_h_pitch, rel_w_pitch;
   int window, grid_h, grid_w, windows_across;
-  int parts;  // blocks of a window
-  float scale;
-  DType out_dtype;
+  int parts = 1;  // blocks of a window
 };
 
 constexpr int kBiasPitch = 2 * kColumns + 1;
@@ -181,20 +176,11 @@ __global__ void __launch_bounds__(kThreads, (kLeastBlocks<T, kDim>))
       flash.template accumulate<kSplitWeights>(scores, values_at + offset);
     }
 
-    device::Array<device::Any> results{p.out, p.out_dtype};
-#pragma unroll
-    for (int half = 0; half < 2; ++half) {
-      float total = flash.total(half);
-      int across = half * 8 + g;
-      if (across >= p.window || left + across >= p.grid_w) continue;
+    device::store_rows<kDim>(p, flash, [&](int across) {
+      bool inside = across < p.window && left + across < p.grid_w;
       int64_t cell = static_cast<int64_t>(top + row) * p.grid_w + left + across;
-      int64_t to = batch * p.out_batch + cell * p.out_pitch + column + 2 * t;
-#pragma unroll
-      for (int n = 0; n < kDim / 8; ++n) {
-        float pair[2] = {flash.out[n][2 * half] / total, flash.out[n][2 * half + 1] / total};
-        results.store(to + n * 8, pair);
-      }
-    }
+      return inside ? batch * p.out_batch + cell * p.out_pitch + column : int64_t{-1};
+    });
     __syncwarp();
   }
 }
@@ -238,80 +224,38 @@ void launch_window(const Params& p, int64_t head_dim, int heads, int batches, cu
 }
 
 ops::Support supports(const ops::OpDesc& desc) {
-  ops::Support support = kAttention.supports(desc);
+  ops::Support support = support_attention_rows(desc, {16, 32, 64, 80});
   if (!support.ok) return support;
   auto op = ops::read_attributes<ops::Attention>(*desc.attributes);
   if (op.window == 0) return ops::Support::no("has no windows");
   if (op.window > kColumns) return ops::Support::no("windows are wider than 16 cells");
-  DType dtype = desc.inputs[0].dtype;
-  if (dtype == DType::F32) return ops::Support::no("q is f32");
-  for (const ops::TensorDesc& input : desc.inputs) {
-    if (input.present && input.dtype != dtype) return ops::Support::no("inputs of several types");
-  }
-  constexpr int64_t kDims[] = {16, 32, 64, 80};
-  if (std::find(std::begin(kDims), std::end(kDims), op.head_dim) == std::end(kDims)) {
-    return ops::Support::no("head_dim is none of 16, 32, 64, 80");
-  }
-  if (desc.outputs[0].extents[0] > 65535) return ops::Support::no("more than 65535 in a batch");
   return support;
-}
-
-// Rows at one distance, from 16 bytes to 16 bytes.
-bool lies_well(const TensorView& view) {
-  if (!view.defined()) return true;
-  int64_t pitch = view.rank() > 1 ? view.strides[view.rank() - 2] : 0;
-  bool batches = view.rank() < 3 || view.strides[0] % 8 == 0 || view.extents[0] == 1;
-  return MatrixRef{view.data, view.dtype, pitch}.is_aligned() && view.strides.back() == 1 &&
-         batches;
 }
 
 void run(const ops::RunArgs& args) {
   const ops::Attention& op = ops::attributes_of<ops::Attention>(args);
-  const TensorView &q = args.inputs[0], &k = args.inputs[1], &v = args.inputs[2];
   const TensorView& out = args.outputs[0];
   if (out.count() == 0) return;
   TensorView rel_h = input_or_none(args, 3), rel_w = input_or_none(args, 4);
-  TensorView pad_k = input_or_none(args, 5), pad_v = input_or_none(args, 6);
-  bool fits = out.strides.back() == 1 && out.strides[1] % 2 == 0;
-  for (const TensorView& view : {q, k, v, rel_h, rel_w, pad_k, pad_v}) {
-    fits = fits && lies_well(view);
-  }
   // Cards before Hopper have less shared memory than the largest window takes.
   int64_t shared = Layout<80>::bytes(8);
-  if (!fits || shared > current_card().shared_bytes) return kAttention.run(args);
-  auto batch_stride = [](const TensorView& view) {
-    return view.extents[0] == 1 ? 0 : view.strides[0];
-  };
+  if (!rows_fit(args) || shared > current_card().shared_bytes) return kAttention.run(args);
   bool biased = rel_h.defined();
   auto number = [](int64_t value) { return static_cast<int>(value); };
-  Params params{.q = q.data,
-                .k = k.data,
-                .v = v.data,
-                .rel_h = rel_h.data,
-                .rel_w = rel_w.data,
-                .pad_k = pad_k.data,
-                .pad_v = pad_v.data,
-                .out = out.data,
-                .q_pitch = q.strides[1],
-                .k_pitch = k.strides[1],
-                .v_pitch = v.strides[1],
-                .out_pitch = out.strides[1],
-                .q_batch = batch_stride(q),
-                .k_batch = batch_stride(k),
-                .v_batch = batch_stride(v),
-                .out_batch = out.strides[0],
-                .rel_h_pitch = biased ? rel_h.strides[0] : 0,
-                .rel_w_pitch = biased ? rel_w.strides[0] : 0,
-                .window = number(op.window),
-                .grid_h = number(op.grid_h),
-                .grid_w = number(op.grid_w),
-                .windows_across = number((op.grid_w + op.window - 1) / op.window),
-                .parts = 1,
-                .scale = static_cast<float>(op.scale),
-                .out_dtype = out.dtype};
+  Params params{attention_rows(args, op),
+                rel_h.data,
+                rel_w.data,
+                input_or_none(args, 5).data,
+                input_or_none(args, 6).data,
+                biased ? rel_h.strides[0] : 0,
+                biased ? rel_w.strides[0] : 0,
+                number(op.window),
+                number(op.grid_h),
+                number(op.grid_w),
+                number((op.grid_w + op.window - 1) / op.window)};
   int heads = number(op.heads), batches = number(out.extents[0]);
   params.parts = choose_parts(params, heads, batches);
-  if (q.dtype == DType::BF16) {
+  if (args.inputs[0].dtype == DType::BF16) {
     launch_window<device::bf16>(params, op.head_dim, heads, batches, stream_of(args));
   } else {
     launch_window<device::f16>(params, op.head_dim, heads, batches, stream_of(args));
