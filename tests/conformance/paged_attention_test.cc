@@ -216,9 +216,29 @@ TEST(Conformance, PagedAttention) {
            {.heads = 2, .kv_heads = 1, .head_dim = 128, .q = kF16, .cache = kF16},
            {.heads = 2, .kv_heads = 1, .head_dim = 128, .q = kBf16, .cache = kBf16},
            {.heads = 2, .kv_heads = 2, .head_dim = 64, .window = 150, .q = kF16, .cache = kF16},
-           {.heads = 3, .kv_heads = 1, .head_dim = 64, .q = kBf16, .cache = kBf16}}) {
+           {.heads = 3, .kv_heads = 1, .head_dim = 64, .q = kBf16, .cache = kBf16},
+           // Blocks smaller and larger than a tile.
+           {.heads = 2, .kv_heads = 2, .head_dim = 128, .block_size = 8, .q = kF16, .cache = kF16},
+           {.heads = 4, .kv_heads = 2, .head_dim = 64, .block_size = 48, .q = kF16, .cache = kF16},
+           {.heads = 1,
+           .kv_heads = 1,
+           .head_dim = 128,
+           .window = 200,
+           .block_size = 256,
+           .q = kBf16,
+           .cache = kBf16,
+           .out = "f32"}}) {
     suite.cases.push_back(make_case(tiles, form));
     suite.cases.push_back(make_case(contexts, form));
+  }
+  // More pieces of work than a card has multiprocessors: some take two, with different lengths.
+  const RaggedCase pieces = {"pieces", {{0, 130}, {5, 40}}};
+  for (const AttentionCase& form : std::vector<AttentionCase>{
+           {.heads = 72, .kv_heads = 72, .head_dim = 64, .q = kF16, .cache = kF16},
+           {.heads = 72, .kv_heads = 72, .head_dim = 64, .q = kBf16, .cache = kBf16},
+           {.heads = 72, .kv_heads = 72, .head_dim = 128, .q = kF16, .cache = kF16},
+           {.heads = 72, .kv_heads = 72, .head_dim = 128, .q = kBf16, .cache = kBf16}}) {
+    suite.cases.push_back(make_case(pieces, form));
   }
   run_suite(suite);
 }

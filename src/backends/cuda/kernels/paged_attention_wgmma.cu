@@ -3,11 +3,14 @@
 #include "backends/cuda/kernels/device/wgmma.cuh"
 #include "backends/cuda/kernels/paged_attention_tiles.cuh"
 #include "backends/cuda/launch.h"
+#include "backends/cuda/tensor_map.h"
 
-// Prefill on Hopper: flash attention by wgmma. A block takes 128 rows, which are tokens of one
-// sequence x the query heads of one kv head. One warpgroup copies K and V in tiles of 128
-// positions; two multiply, 64 rows each, one's softmax beside the other's products. Within a
-// warpgroup the scores of the next tile are made while the weights of this one meet V.
+// Prefill on Hopper: flash attention by wgmma. A piece of work is 128 rows, which are tokens of one
+// sequence x the query heads of one kv head; each multiprocessor takes one piece after the other.
+// One warpgroup has K and V brought in tiles of 128 positions by the copy engine, those of the next
+// piece while the last one's results are written; two multiply, 64 rows each, one's softmax beside
+// the other's products. Within a warpgroup the scores of the next tile are made while the weights
+// of this one meet V.
 //
 // f16 weights enter the second product rounded once, as f16 outputs are anyway (2^-11); bf16 ones
 // as two numbers, the rounded one and the rest: once rounded they would cost 2^-9.
@@ -32,85 +35,112 @@ struct Layout {
 
 struct Barriers {
   uint64_t full[2][kStages], empty[2][kStages];
+  uint64_t tail[2];  // of a slab of V that is not whole
 };
 
-// Brings K and V of one tile after the other, 16 bytes a copy. Where the rows of the next tile lie
-// is looked up a tile ahead, so that copies need not wait for the block table.
-template <class T, int kDim>
+// A piece of work: the rows of a tile for one kv head, and the positions they see, in tiles.
+struct Piece {
+  TilePlace place;
+  int kv_head, begin, end, key_tiles;
+};
+
+// Where a tile lies in the ring: tiles of all pieces follow one another.
+struct Turn {
+  int stage, parity;
+  __device__ explicit Turn(int tile) : stage(tile % kStages), parity(tile / kStages % 2) {}
+};
+
+// One warp: has one slab (64 elements a row) of K or of V brought, tile after tile, in boxes of
+// rows that lie behind one another in the cache. What lies behind the last position is not brought,
+// or is something: scores with it are hidden, and in V it is made zero, as 0 times a NaN would be
+// one.
+template <int kDim>
 class Copier {
  public:
-  __device__ Copier(const AttentionParams& p, Barriers& barriers, uint32_t shared, int seq,
-                    int kv_head, int begin, int end)
-      : p_(p),
-        barriers_(barriers),
-        shared_(shared),
-        seq_(seq),
-        kv_head_(kv_head),
-        first_(begin),
-        end_(end),
-        thread_(threadIdx.x % kGroup) {
-    look_up();
-  }
+  static constexpr int kSlabs = kDim / 64;
 
-  __device__ void run() {
-    int stage = 0, parity = 1;
-    uint32_t last = 0;  // the barrier of the copies still under way
-    for (; first_ < end_;) {
-      int64_t part_offset = 0;
-      for (int part = 0; part < 2; ++part, part_offset = p_.part_stride) {
-        device::wait_barrier(device::shared_address(&barriers_.empty[part][stage]), parity);
-        copy(shared_ + Layout<kDim>::tile(part, stage), part_offset);
-        device::commit_copies();
-        if (last != 0) {
-          device::wait_for_copies<1>();
-          tell(last);
-        }
-        last = device::shared_address(&barriers_.full[part][stage]);
-      }
-      first_ += kKeys;
-      look_up();
-      if (++stage == kStages) stage = 0, parity ^= 1;
-    }
-    device::wait_for_copies<0>();
-    if (last != 0) tell(last);
+  __device__ Copier(const AttentionParams& p, const CUtensorMap& cache, int box, Barriers& barriers,
+                    uint32_t shared)
+      : p_(p),
+        cache_(cache),
+        box_(box),
+        barriers_(barriers),
+        part_(threadIdx.x / 32 % 4 / 2),
+        slab_(threadIdx.x / 32 % 2),
+        shared_(shared + slab_ * kKeys * 128) {}
+
+  __device__ void run(const Piece& piece) {
+    if (slab_ >= kSlabs) return;
+    bool cut = part_ == 1 && (piece.end - piece.begin) % kKeys != 0;
+    if (device::is_copying()) copy_all(piece, cut);
+    __syncwarp();
+    done_ += piece.key_tiles;
+    if (cut) clear_tail(piece);
   }
 
  private:
-  static constexpr int kPieces = kDim / 8;  // of a row
-  static constexpr int kStep = kGroup / kPieces, kCount = kKeys / kStep;
+  __device__ __forceinline__ uint32_t full(int stage) const {
+    return device::shared_address(&barriers_.full[part_][stage]);
+  }
+  __device__ __forceinline__ uint32_t tail() const {
+    return device::shared_address(&barriers_.tail[slab_]);
+  }
+  __device__ __forceinline__ uint32_t tile(int stage) const {
+    return shared_ + Layout<kDim>::tile(part_, stage);
+  }
 
-  __device__ __forceinline__ void look_up() {
-#pragma unroll
-    for (int i = 0; i < kCount; ++i) {
-      int position = min(first_ + thread_ / kPieces + i * kStep, end_ - 1);
-      offsets_[i] = device::row_offset(p_, seq_, kv_head_, position);
+  __device__ __forceinline__ void copy_all(const Piece& piece, bool cut) {
+    int tile_index = done_;
+    for (int first = piece.begin; first < piece.end; first += kKeys, ++tile_index) {
+      Turn turn(tile_index);
+      int boxes = (min(kKeys, piece.end - first) + box_ - 1) / box_;
+      uint32_t barrier = cut && first + kKeys > piece.end ? tail() : full(turn.stage);
+      device::wait_barrier(device::shared_address(&barriers_.empty[part_][turn.stage]),
+                           turn.parity ^ 1);
+      device::expect_bytes(barrier, boxes * box_ * 128);
+      for (int i = 0; i < boxes; ++i) {
+        device::copy_box(tile(turn.stage) + i * box_ * 128, &cache_,
+                         row_of(piece, first + i * box_), slab_ * 64, barrier);
+      }
     }
   }
 
-  // Positions from the end on are zeros: their weights are 0, and 0 times a NaN would be one.
-  __device__ __forceinline__ void copy(uint32_t to, int64_t part_offset) {
-    int piece = thread_ % kPieces;
-    const T* cache = static_cast<const T*>(p_.cache) + part_offset + piece * 8;
-#pragma unroll
-    for (int i = 0; i < kCount; ++i) {
-      int row = thread_ / kPieces + i * kStep;
-      device::copy_async(to + device::swizzled(row, piece, kKeys), cache + offsets_[i],
-                         first_ + row < end_);
-    }
+  // Of K or V at a position, in the cache as one matrix.
+  __device__ __forceinline__ int row_of(const Piece& piece, int position) const {
+    int index = p_.block_shift >= 0 ? position >> p_.block_shift : position / p_.block_size;
+    int block = p_.block_table[piece.place.seq * p_.table_pitch + index];
+    block = min(max(block, 0), p_.blocks - 1);
+    return ((block * 2 + part_) * p_.kv_heads + piece.kv_head) * p_.block_size + position -
+           index * p_.block_size;
   }
 
-  // The tensor cores read shared memory by another way than the copies write it.
-  __device__ __forceinline__ void tell(uint32_t barrier) {
+  __device__ void clear_tail(const Piece& piece) {
+    int stage = Turn(done_ - 1).stage;
+    device::wait_barrier(tail(), tails_ % 2);
+    ++tails_;
+    int from = (piece.end - piece.begin) % kKeys * 128;
+    for (int at = from + threadIdx.x % 32 * 16; at < kKeys * 128; at += 32 * 16) {
+      asm volatile("st.shared.v4.b32 [%0], {%1, %1, %1, %1};" ::"r"(tile(stage) + at), "r"(0)
+                   : "memory");
+    }
     device::fence_for_products();
-    device::arrive(barrier);
+    __syncwarp();
+    if (threadIdx.x % 32 == 0) device::arrive(full(stage));
   }
 
   const AttentionParams& p_;
+  const CUtensorMap& cache_;
+  int box_;
   Barriers& barriers_;
+  int part_, slab_;
   uint32_t shared_;
-  int seq_, kv_head_, first_, end_, thread_;
-  int64_t offsets_[kCount];
+  int done_ = 0, tails_ = 0;  // tiles, and those that were cut
 };
+
+// A positive factor keeps the order of scores: it is applied where the maximum is taken off, in one
+// instruction.
+template <class Score>
+constexpr bool kScales = std::is_same_v<Score, device::ScaledScore>;
 
 // Online softmax of the two rows of a lane, g and g + 8 of its warp; `limits` are their last
 // visible positions. Weights are powers of 2.
@@ -119,27 +149,18 @@ struct Softmax {
   int limits[2];
 
   // Scores become weights relative to the new maxima; what was summed before is to be multiplied
-  // with `rescale`. `whole`: every row sees all positions.
-  template <class Score>
-  __device__ __forceinline__ void weigh(float (&scores)[64], int first, bool whole,
-                                        const AttentionParams& p, const Score& score, int head) {
-    int t = threadIdx.x % 4;
-    float top[2] = {largest[0], largest[1]};
-#pragma unroll
-    for (int i = 0; i < 64; ++i) {
-      int position = first + i / 4 * 8 + t * 2 + i % 2, half = i / 2 % 2;
-      float value = score(scores[i], position, head);
-      if (!whole &&
-          (position > limits[half] || position < device::first_visible(p, limits[half]))) {
-        value = -INFINITY;
-      }
-      scores[i] = value;
-      top[half] = fmaxf(top[half], value);
-    }
+  // with `rescale`. kWhole: every row sees all positions.
+  template <bool kWhole, class Score>
+  __device__ __forceinline__ void weigh(float (&scores)[64], int first, const AttentionParams& p,
+                                        const Score& score, int head) {
+    float top[2] = {-INFINITY, -INFINITY};
+    see<kWhole>(scores, first, p, score, head, top);
 #pragma unroll
     for (int half = 0; half < 2; ++half) {
       top[half] = fmaxf(top[half], __shfl_xor_sync(device::kAllLanes, top[half], 1));
       top[half] = fmaxf(top[half], __shfl_xor_sync(device::kAllLanes, top[half], 2));
+      if constexpr (kScales<Score>) top[half] *= score.factor;
+      top[half] = fmaxf(largest[half], top[half]);
       // A row that saw nothing yet has no maximum; its weights are 0 against any number.
       float base = top[half] == -INFINITY ? 0.0f : top[half];
       rescale[half] = device::exp2_fast(largest[half] - base);
@@ -149,8 +170,29 @@ struct Softmax {
     }
 #pragma unroll
     for (int i = 0; i < 64; ++i) {
-      scores[i] = device::exp2_fast(scores[i] - top[i / 2 % 2]);
+      float base = top[i / 2 % 2];
+      if constexpr (kScales<Score>) {
+        scores[i] = device::exp2_fast(fmaf(scores[i], score.factor, -base));
+      } else {
+        scores[i] = device::exp2_fast(scores[i] - base);
+      }
       sum[i / 2 % 2] += scores[i];
+    }
+  }
+
+ private:
+  // Hides what a row must not see, and finds each row's largest.
+  template <bool kWhole, class Score>
+  __device__ __forceinline__ void see(float (&scores)[64], int first, const AttentionParams& p,
+                                      const Score& score, int head, float (&top)[2]) {
+    int t = threadIdx.x % 4;
+    int begins[2] = {device::first_visible(p, limits[0]), device::first_visible(p, limits[1])};
+#pragma unroll
+    for (int i = 0; i < 64; ++i) {
+      int position = first + i / 4 * 8 + t * 2 + i % 2, half = i / 2 % 2;
+      if constexpr (!kScales<Score>) scores[i] = score(scores[i], position, head);
+      if (!kWhole && (position > limits[half] || position < begins[half])) scores[i] = -INFINITY;
+      top[half] = fmaxf(top[half], scores[i]);
     }
   }
 };
@@ -223,6 +265,7 @@ __device__ void load_queries(const AttentionParams& p, const TilePlace& place, i
   constexpr int kPieces = kDim / 8;
   bool aligned = reinterpret_cast<uint64_t>(p.q) % 16 == 0 && p.q_pitch % 8 == 0;
   int first = threadIdx.x / kGroup * 64;
+  device::sync_warpgroup();  // products with the rows before have ended in all warps
   for (int i = threadIdx.x % kGroup; i < 64 * kPieces; i += kGroup) {
     int row = first + i / kPieces, piece = i % kPieces, token = row / group, head = row % group;
     uint4 value = make_uint4(0, 0, 0, 0);
@@ -234,55 +277,60 @@ __device__ void load_queries(const AttentionParams& p, const TilePlace& place, i
     *reinterpret_cast<uint4*>(shared + device::swizzled(row, piece, kRows)) = value;
   }
   device::fence_for_products();
-  asm volatile("bar.sync %0, %1;" ::"r"(1 + static_cast<int>(threadIdx.x) / kGroup), "n"(kGroup)
-               : "memory");
+  device::sync_warpgroup();
 }
 
-// One multiplying warpgroup: its 64 rows over all tiles of positions.
+// One multiplying warpgroup: its 64 rows of a piece over all tiles of positions.
 template <class T, int kDim, class Score>
 class Attention {
  public:
-  __device__ Attention(const AttentionParams& p, const TilePlace& place, const Score& score,
-                       Barriers& barriers, unsigned char* shared)
+  __device__ Attention(const AttentionParams& p, const Score& score, Barriers& barriers,
+                       unsigned char* shared)
       : p_(p),
-        place_(place),
         score_(score),
         barriers_(barriers),
         shared_(shared),
         group_(p.heads / p.kv_heads),
-        first_head_(blockIdx.x * group_),
         warp_(threadIdx.x / 32),
         lane_(threadIdx.x % 32) {
     base_ = device::shared_address(shared);
     queries_ = base_ + threadIdx.x / kGroup * 64 * 128;
-#pragma unroll
-    for (int half = 0; half < 2; ++half) {
-      // Rows behind the last token see as much as that one; they are not written.
-      int token = min((warp_ * 16 + half * 8 + lane_ / 4) / group_, place.tokens - 1);
-      softmax_.limits[half] = place.first_position + token;
-    }
-    head_ = first_head_ + (warp_ * 16 + lane_ / 4) % group_;
-    int first_row = threadIdx.x / kGroup * 64;
-    first_limit_ = place.first_position + min(first_row / group_, place.tokens - 1);
   }
 
-  __device__ void run(int begin, int end) {
-    load_queries<T, kDim>(p_, place_, first_head_, group_, shared_);
-    last_begin_ = device::first_visible(p_, end - 1);
-    int tiles = (end - begin + kKeys - 1) / kKeys;
-#pragma unroll
-    for (int i = 0; i < kDim / 2; ++i) out_[i] = 0.0f;
+  __device__ void run(const Piece& piece) {
+    start(piece);
+    load_queries<T, kDim>(p_, piece.place, first_head_, group_, shared_);
     if constexpr (kOverlaps) {
-      run_overlapped(begin, tiles);
+      run_overlapped(piece.begin, piece.key_tiles);
     } else {
-      run_in_turn(begin, tiles);
+      run_in_turn(piece.begin, piece.key_tiles);
     }
-    store();
+    done_ += piece.key_tiles;
+    store(piece.place);
   }
 
  private:
   // Weights as two numbers beside the scores of the next tile do not fit the registers.
   static constexpr bool kOverlaps = !Weights<T>::kSplit || kDim < 128;
+
+  __device__ __forceinline__ void start(const Piece& piece) {
+    first_head_ = piece.kv_head * group_;
+    head_ = first_head_ + (warp_ * 16 + lane_ / 4) % group_;
+    softmax_ = Softmax();
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+      softmax_.limits[half] = limit(piece.place, warp_ * 16 + half * 8 + lane_ / 4);
+    }
+    first_limit_ = limit(piece.place, threadIdx.x / kGroup * 64);
+    last_begin_ = device::first_visible(p_, piece.end - 1);
+#pragma unroll
+    for (int i = 0; i < kDim / 2; ++i) out_[i] = 0.0f;
+  }
+  // The last position a row sees. Rows behind the last token see as much as that one; they are not
+  // written.
+  __device__ __forceinline__ int limit(const TilePlace& place, int row) const {
+    return place.first_position + min(row / group_, place.tokens - 1);
+  }
 
   __device__ __forceinline__ void run_overlapped(int begin, int tiles) {
     make_scores(0);
@@ -303,7 +351,7 @@ class Attention {
     }
     add_values(tiles - 1);
     device::wait_for_products<0>();
-    device::hold(out_);
+    take_values(tiles - 1);
   }
 
   __device__ __forceinline__ void run_in_turn(int begin, int tiles) {
@@ -324,7 +372,7 @@ class Attention {
   __device__ __forceinline__ void make_scores(int tile) {
     wait_for_tile(0, tile);
     Products<T, kDim>::make_scores(scores_, queries_,
-                                   base_ + Layout<kDim>::tile(0, tile % kStages));
+                                   base_ + Layout<kDim>::tile(0, Turn(done_ + tile).stage));
   }
   __device__ __forceinline__ void take_scores(int tile) {
     device::hold(scores_);
@@ -332,58 +380,67 @@ class Attention {
   }
   __device__ __forceinline__ void add_values(int tile) {
     wait_for_tile(1, tile);
-    Products<T, kDim>::add_values(out_, weights_, base_ + Layout<kDim>::tile(1, tile % kStages));
+    Products<T, kDim>::add_values(out_, weights_,
+                                  base_ + Layout<kDim>::tile(1, Turn(done_ + tile).stage));
   }
   __device__ __forceinline__ void take_values(int tile) {
     device::hold(out_);
     release(1, tile);
   }
   __device__ __forceinline__ void wait_for_tile(int part, int tile) {
-    device::wait_barrier(device::shared_address(&barriers_.full[part][tile % kStages]),
-                         tile / kStages % 2);
+    Turn turn(done_ + tile);
+    device::wait_barrier(device::shared_address(&barriers_.full[part][turn.stage]), turn.parity);
   }
   __device__ __forceinline__ void release(int part, int tile) {
     __syncwarp();
-    if (lane_ == 0) device::arrive(device::shared_address(&barriers_.empty[part][tile % kStages]));
+    if (lane_ == 0) {
+      int stage = Turn(done_ + tile).stage;
+      device::arrive(device::shared_address(&barriers_.empty[part][stage]));
+    }
   }
 
   __device__ __forceinline__ void weigh(int first) {
-    bool whole = first + kKeys - 1 <= first_limit_ && first >= last_begin_;
-    softmax_.weigh(scores_, first, whole, p_, score_, head_);
+    // Both forms beside weights as two numbers do not fit the registers.
+    if (kOverlaps && first + kKeys - 1 <= first_limit_ && first >= last_begin_) {
+      softmax_.weigh<true>(scores_, first, p_, score_, head_);
+    } else {
+      softmax_.weigh<false>(scores_, first, p_, score_, head_);
+    }
   }
   __device__ __forceinline__ void rescale() {
 #pragma unroll
     for (int i = 0; i < kDim / 2; ++i) out_[i] *= softmax_.rescale[i / 2 % 2];
   }
 
-  __device__ __forceinline__ void store() {
+  __device__ __forceinline__ void store(const TilePlace& place) {
     device::Array<device::Any> results{p_.out, p_.out_dtype};
 #pragma unroll
     for (int half = 0; half < 2; ++half) {
       float total = softmax_.sum[half];
       total += __shfl_xor_sync(device::kAllLanes, total, 1);
       total += __shfl_xor_sync(device::kAllLanes, total, 2);
+      float share = 1.0f / total;
       int row = warp_ * 16 + half * 8 + lane_ / 4, token = row / group_;
-      if (token >= place_.tokens) continue;
-      int64_t to = (place_.first_token + token) * p_.out_pitch +
+      if (token >= place.tokens) continue;
+      int64_t to = (place.first_token + token) * p_.out_pitch +
                    (first_head_ + row % group_) * kDim + lane_ % 4 * 2;
 #pragma unroll
       for (int n = 0; n < kDim / 8; ++n) {
-        float pair[2] = {out_[4 * n + 2 * half] / total, out_[4 * n + 2 * half + 1] / total};
+        float pair[2] = {out_[4 * n + 2 * half] * share, out_[4 * n + 2 * half + 1] * share};
         results.store(to + n * 8, pair);
       }
     }
   }
 
   const AttentionParams& p_;
-  const TilePlace& place_;
   const Score& score_;
   Barriers& barriers_;
   unsigned char* shared_;
-  int group_, first_head_, warp_, lane_;
-  int head_;            // of row g, for score hooks
-  int first_limit_;     // the last position the warpgroup's first row sees
-  int last_begin_ = 0;  // the first one its last row sees
+  int group_, warp_, lane_;
+  int done_ = 0;                   // tiles of pieces before
+  int first_head_ = 0, head_ = 0;  // of the piece; of row g, for score hooks
+  int first_limit_ = 0;            // the last position the warpgroup's first row sees
+  int last_begin_ = 0;             // the first one its last row sees
   uint32_t base_ = 0, queries_ = 0;
   Softmax softmax_;
   Weights<T> weights_;
@@ -392,11 +449,12 @@ class Attention {
 
 template <class T, int kDim, class Score>
 __global__ void __launch_bounds__(kThreads, 1)
-    paged_attention_wgmma_kernel(AttentionParams p, Score score) {
+    paged_attention_wgmma_kernel(AttentionParams p, Score score,
+                                 const __grid_constant__ CUtensorMap cache, int box) {
 #ifdef __CUDA_ARCH_FEAT_SM90_ALL
   // Registers of a copying and of a multiplying thread; what the launch gives all alike,
   // redistributed.
-  constexpr int kCopierRegisters = 72, kMultiplierRegisters = 216;
+  constexpr int kCopierRegisters = 40, kMultiplierRegisters = 232;
   __shared__ Barriers barriers;
   extern __shared__ unsigned char dynamic[];
   device::let_next_start();
@@ -404,43 +462,66 @@ __global__ void __launch_bounds__(kThreads, 1)
   if (threadIdx.x == 0) {
     for (int part = 0; part < 2; ++part) {
       for (int stage = 0; stage < kStages; ++stage) {
-        device::init_barrier(device::shared_address(&barriers.full[part][stage]), kGroup);
+        device::init_barrier(device::shared_address(&barriers.full[part][stage]), kDim / 64);
         device::init_barrier(device::shared_address(&barriers.empty[part][stage]), 8);
       }
+      device::init_barrier(device::shared_address(&barriers.tail[part]), 1);
     }
     device::publish_barriers();
   }
   __syncthreads();
   device::wait_for_previous();
-  int group = p.heads / p.kv_heads, kv_head = blockIdx.x;
-  // Late tiles see most positions, so they come first.
-  TilePlace place =
-      device::find_tile(p, static_cast<int>(gridDim.y - 1 - blockIdx.y), kRows / group);
-  if (place.seq < 0) return;
-  int begin = device::first_visible(p, place.first_position) / kKeys * kKeys;
-  int end = place.first_position + place.tokens;
+  device::Schedule schedule(p, kRows);
+  Piece piece;
+  auto next = [&] {
+    if (!schedule.next(piece.place, piece.kv_head)) return false;
+    piece.begin = device::first_visible(p, piece.place.first_position) / kKeys * kKeys;
+    piece.end = piece.place.first_position + piece.place.tokens;
+    piece.key_tiles = (piece.end - piece.begin + kKeys - 1) / kKeys;
+    return true;
+  };
   if (threadIdx.x >= 2 * kGroup) {
     asm volatile("setmaxnreg.dec.sync.aligned.u32 %0;" ::"n"(kCopierRegisters));
-    Copier<T, kDim> copier(p, barriers, device::shared_address(shared), place.seq, kv_head, begin,
-                           end);
-    copier.run();
+    Copier<kDim> copier(p, cache, box, barriers, device::shared_address(shared));
+    while (next()) copier.run(piece);
   } else {
     asm volatile("setmaxnreg.inc.sync.aligned.u32 %0;" ::"n"(kMultiplierRegisters));
-    Attention<T, kDim, Score>(p, place, score, barriers, shared).run(begin, end);
+    Attention<T, kDim, Score> attention(p, score, barriers, shared);
+    while (next()) attention.run(piece);
   }
 #endif
 }
 
+int64_t cache_rows(const AttentionParams& p) {
+  return int64_t{2} * p.blocks * p.kv_heads * p.block_size;
+}
+
+// Rows that lie behind one another wherever a tile begins: what divides both a block and a tile.
+int box_rows(const AttentionParams& p) {
+  return std::min(kKeys, p.block_size & -p.block_size);
+}
+
+// Whether the cache is one matrix of rows, as copy_box needs it. A box is whole atoms of 8 rows.
+bool is_matrix(const AttentionParams& p) {
+  bool dense = p.row_stride == p.head_dim && p.head_stride == p.block_size * p.row_stride &&
+               p.part_stride == p.kv_heads * p.head_stride && p.block_stride == 2 * p.part_stride;
+  return dense && box_rows(p) % 8 == 0 && cache_rows(p) <= INT32_MAX &&
+         reinterpret_cast<uintptr_t>(p.cache) % 16 == 0;
+}
+
 template <class T, int kDim>
 void launch_wgmma(const AttentionParams& p, cudaStream_t stream) {
-  LaunchShape shape{dim3(p.kv_heads, static_cast<unsigned>(most_tiles(p, kRows))), dim3(kThreads),
-                    Layout<kDim>::kBytes, true};
+  int64_t blocks =
+      std::min<int64_t>(most_tiles(p, kRows) * p.kv_heads, current_card().multiprocessors);
+  LaunchShape shape{dim3(static_cast<unsigned>(blocks)), dim3(kThreads), Layout<kDim>::kBytes,
+                    true};
+  CUtensorMap cache = describe_matrix(p.cache, p.dtype, cache_rows(p), kDim, box_rows(p));
   auto with = [&](auto score) {
     auto kernel = paged_attention_wgmma_kernel<T, kDim, decltype(score)>;
     allow_shared_bytes(reinterpret_cast<const void*>(kernel), shape.shared_bytes);
-    launch(kernel, "paged_attention_wgmma", shape, stream, p, score);
+    launch(kernel, "paged_attention_wgmma", shape, stream, p, score, cache, box_rows(p));
   };
-  p.softcap > 0 ? with(device::SoftcappedScore(p)) : with(device::ScaledScore(p));
+  p.softcap > 0 || p.scale <= 0 ? with(device::AnyScore(p)) : with(device::ScaledScore(p));
 }
 
 template <class T>
@@ -461,7 +542,8 @@ bool has_wgmma() {
 
 bool fits_wgmma_attention(const AttentionParams& p, DType cache) {
   return (p.head_dim == 64 || p.head_dim == 128) && fits_flash_attention(p, cache) &&
-         p.heads / p.kv_heads <= kRows && most_tiles(p, kRows) <= 65535 && has_wgmma();
+         p.heads / p.kv_heads <= kRows && most_tiles(p, kRows) * p.kv_heads <= INT32_MAX &&
+         has_wgmma() && is_matrix(p) && has_tensor_maps();
 }
 
 void run_wgmma_attention(const AttentionParams& p, cudaStream_t stream) {

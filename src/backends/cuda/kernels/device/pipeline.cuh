@@ -73,6 +73,19 @@ __device__ __forceinline__ void copy_bytes(uint32_t to, const void* from, int by
 #endif
 }
 
+// Compute capability 9.0: has the copy engine bring the box whose first element is (row, column) of
+// the matrix that `map` describes (tensor_map.h), a kernel's __grid_constant__ parameter.
+__device__ __forceinline__ void copy_box(uint32_t to, const void* map, int row, int column,
+                                         uint32_t barrier) {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+  asm volatile(
+      "cp.async.bulk.tensor.2d.shared::cluster.global.tile.mbarrier::complete_tx::bytes "
+      "[%0], [%1, {%2, %3}], [%4];" ::"r"(to),
+      "l"(map), "r"(column), "r"(row), "r"(barrier)
+      : "memory");
+#endif
+}
+
 // True in the threads of a warp that call copy_rows: one where the copy engine works, all where the
 // lanes do. A loop over copies stands as a whole under it: a copy by a lane of a warp that is not
 // known to be alone is taken apart into one after the other, 100 cycles each.

@@ -35,6 +35,10 @@ __device__ __forceinline__ uint64_t describe_columns(uint32_t shared_address, in
 __device__ __forceinline__ void fence_for_products() {
   asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
 }
+// A barrier of the threads of a warpgroup, the first 15 of a block.
+__device__ __forceinline__ void sync_warpgroup() {
+  asm volatile("bar.sync %0, 128;" ::"r"(1 + static_cast<int>(threadIdx.x) / 128) : "memory");
+}
 // Registers written before are seen by the products that follow.
 __device__ __forceinline__ void begin_products() {
   asm volatile("wgmma.fence.sync.aligned;" ::: "memory");
