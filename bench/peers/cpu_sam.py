@@ -124,6 +124,14 @@ def measure(args, files, plans, peer, stage):
     return {"stage": stage, "seconds": seconds, "ratios": ratios, "samples": found}
 
 
+def write_report(args, report):
+    if not args.out:
+        return
+    with open(args.out, "w") as file:
+        json.dump(report, file, indent=1)
+        file.write("\n")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", required=True, help="the folder random_sam.py wrote; plans are put there")
@@ -133,7 +141,7 @@ def main():
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=3, help="of the encoder; the decoder has five times as many")
     parser.add_argument("--types", nargs="*", default=["f32", "bf16"], choices=list(LIMITS))
-    parser.add_argument("--stages", nargs="*", default=["encoder", "decoder"], choices=["encoder", "decoder"])
+    parser.add_argument("--stages", nargs="*", default=["decoder", "encoder"], choices=["encoder", "decoder"])
     parser.add_argument("--isa", help="TENON_CPU_ISA of our side")
     parser.add_argument("--out", help="JSON")
     args = parser.parse_args()
@@ -153,18 +161,15 @@ def main():
     try:
         for server in servers:
             server.stop()
-        errors = check(files, plans, peer)
-        cases = [measure(args, files, plans, peer, stage) for stage in args.stages]
+        report = {"command": command_of(sys.argv[1:]), "machine": machine(), "onnxruntime": peer.greeting["version"],
+                  "distances": check(files, plans, peer), "cases": []}
+        for stage in args.stages:
+            report["cases"].append(measure(args, files, plans, peer, stage))
+            write_report(args, report)
     finally:
         for server in servers:
             server.process.kill()
             server.process.wait()
-    if args.out:
-        report = {"command": command_of(sys.argv[1:]), "machine": machine(), "onnxruntime": peer.greeting["version"],
-                  "distances": errors, "cases": cases}
-        with open(args.out, "w") as file:
-            json.dump(report, file, indent=1)
-            file.write("\n")
 
 
 if __name__ == "__main__":

@@ -36,18 +36,13 @@ Ceilings measure_cpu(DType precision) {
       ceilings.flops_how = "bf16 dot product in registers, all threads";
     }
   }
-  // Read piece by piece, in turn: each has left the caches when its turn comes again, and is short
-  // enough that a busy machine leaves some of them alone.
-  constexpr int64_t kBytes = 256 << 20, kPieces = 16;
-  device::Arena memory(device::host_allocator(), kBytes);
-  auto* begin = static_cast<std::byte*>(memory.data());
-  std::memset(begin, 1, kBytes);
-  int64_t piece = 0;
-  ceilings.bytes_per_second = best_of(3 * kPieces, [&] {
-    return cpu::dram_bytes_per_second(begin + piece++ % kPieces * (kBytes / kPieces),
-                                      kBytes / kPieces);
+  device::Arena memory(device::host_allocator(), cpu::kCeilingMemory);
+  std::memset(memory.data(), 1, cpu::kCeilingMemory);
+  int turn = 0;
+  ceilings.bytes_per_second = best_of(cpu::kReadTurns, [&] {
+    return cpu::best_read_rate(static_cast<std::byte*>(memory.data()), cpu::kCeilingMemory, turn++);
   });
-  ceilings.bytes_how = "reading 256 MiB, all threads";
+  ceilings.bytes_how = "reading 640 MiB, all threads";
   return ceilings;
 }
 
@@ -131,6 +126,14 @@ Ceilings measure_device(const device::DeviceId& id, DType precision) {
 Ceilings measure_ceilings(const device::DeviceId& device, DType precision) {
   return device.kind == device::Kind::Cpu ? measure_cpu(precision)
                                           : measure_device(device, precision);
+}
+
+void raise(Ceilings& ceilings, const Ceilings& again) {
+  ceilings.bytes_per_second = std::max(ceilings.bytes_per_second, again.bytes_per_second);
+  if (again.flops > ceilings.flops) {
+    ceilings.flops = again.flops;
+    ceilings.flops_how = again.flops_how;
+  }
 }
 
 data::Json to_json(const Ceilings& ceilings) {

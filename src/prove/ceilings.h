@@ -16,8 +16,10 @@ struct Ceilings {
 // On the CPU: reading a buffer larger than the caches on all threads, and the widest multiply-add
 // in registers (bf16: its dot product where that is faster; f16 is widened, so f32's). On another
 // device: filling a buffer, and the plan's own linear on 4096 x 4096 x 4096, which there is the
-// vendor's library. Takes about a quarter of a second.
+// vendor's library. Takes about half a second.
 Ceilings measure_ceilings(const device::DeviceId& device, DType precision);
+// The higher ones of both: a ceiling is an upper bound, and others on a machine can only hide it.
+void raise(Ceilings& ceilings, const Ceilings& again);
 
 data::Json to_json(const Ceilings& ceilings);
 

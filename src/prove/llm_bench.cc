@@ -185,15 +185,19 @@ BenchResult bench(const BenchOptions& options, Progress& progress) {
   int64_t all = 0, done = 0, passes = options.warmups + options.repeats;
   for (const Point& point : grid) all += weight(point) * passes;
   progress.begin("measuring", all);
-  for (const Point& point : grid) {
-    std::vector<Run> runs;
+  std::vector<std::vector<Run>> runs(grid.size());
+  for (size_t at = 0; at < grid.size(); ++at) {
     for (int64_t i = 0; i < passes; ++i) {
-      Run run = run_once(*engine, point);
-      if (i >= options.warmups) runs.push_back(std::move(run));
-      progress.advance(done += weight(point));
+      Run run = run_once(*engine, grid[at]);
+      if (i >= options.warmups) runs[at].push_back(std::move(run));
+      progress.advance(done += weight(grid[at]));
     }
-    result.rows.push_back(row_of(point, runs, stage, result.ceilings));
+    // A CPU is shared: what it could do while nobody measured is no ceiling of what was.
+    if (options.device.kind == device::Kind::Cpu)
+      raise(result.ceilings, measure_ceilings(options.device, precision));
   }
+  for (size_t at = 0; at < grid.size(); ++at)
+    result.rows.push_back(row_of(grid[at], runs[at], stage, result.ceilings));
   progress.end();
   return result;
 }

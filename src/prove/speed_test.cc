@@ -30,6 +30,17 @@ TEST(Quantiles, AreTimesThatWereMeasured) {
 }
 
 // A step of 10 bytes and 4 FLOP: at 5 B/s and 1 FLOP/s arithmetic takes longer.
+TEST(Ceilings, OnlyRise) {
+  Ceilings ceilings;
+  ceilings.bytes_per_second = 5, ceilings.flops = 7, ceilings.flops_how = "a";
+  Ceilings again;
+  again.bytes_per_second = 4, again.flops = 8, again.flops_how = "b";
+  raise(ceilings, again);
+  EXPECT_EQ(ceilings.bytes_per_second, 5);
+  EXPECT_EQ(ceilings.flops, 8);
+  EXPECT_EQ(ceilings.flops_how, "b");
+}
+
 TEST(StepCost, TheSlowerCeilingCounts) {
   Ceilings ceilings;
   ceilings.bytes_per_second = 5;

@@ -3,6 +3,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "backends/cpu/ceilings.h"
+
 // The loops that measure what a core can do, for each kind of instruction.
 namespace tenon::cpu {
 
@@ -14,7 +16,8 @@ struct RateLoop {
 RateLoop fma_loop();
 RateLoop bf16_loop();
 RateLoop int8_loop();
-// Reads all of the memory, `bytes` from there on; the same for its value.
-int64_t read_all(const std::byte* memory, size_t bytes);
+// Reads `bytes` of memory as a pattern says, but for a rest of less than 256 bytes a stream; the
+// same for its value.
+int64_t read_all(const std::byte* memory, size_t bytes, const ReadPattern& pattern);
 
 }  // namespace tenon::cpu

@@ -2,6 +2,8 @@
 
 #include <time.h>
 
+#include <algorithm>
+
 #include "backends/cpu/ceiling_loops.h"
 #include "base/thread_pool.h"
 
@@ -9,6 +11,19 @@ namespace tenon::cpu {
 namespace {
 
 volatile float g_sink;
+
+constexpr ReadPattern kPatterns[kReadTurns] = {
+    {1, true}, {4, true}, {1, false}, {4, false}, {2, true}};
+
+double read_rate(const std::byte* memory, size_t bytes, const ReadPattern& pattern) {
+  ThreadPool& pool = process_thread_pool();
+  size_t share = bytes / pool.size();
+  double begin = seconds_now();
+  pool.run([&](int thread) {
+    g_sink = static_cast<float>(read_all(memory + thread * share, share, pattern));
+  });
+  return static_cast<double>(share) * pool.size() / (seconds_now() - begin);
+}
 
 double rate_of(const RateLoop& loop) {
   if (!loop.run) return 0;
@@ -39,13 +54,12 @@ double int8_operations_per_second() {
   return rate_of(int8_loop());
 }
 
-double dram_bytes_per_second(const std::byte* memory, size_t bytes) {
-  ThreadPool& pool = process_thread_pool();
-  size_t share = bytes / pool.size();
-  double begin = seconds_now();
-  pool.run(
-      [&](int thread) { g_sink = static_cast<float>(read_all(memory + thread * share, share)); });
-  return static_cast<double>(share) * pool.size() / (seconds_now() - begin);
+double best_read_rate(const std::byte* memory, size_t bytes, int turn) {
+  constexpr size_t kPiece = size_t{32} << 20;
+  double best = 0;
+  for (size_t at = 0, index = turn; at + kPiece <= bytes; at += kPiece, ++index)
+    best = std::max(best, read_rate(memory + at, kPiece, kPatterns[index % kReadTurns]));
+  return best;
 }
 
 }  // namespace tenon::cpu

@@ -56,12 +56,17 @@ RateLoop of_vectors(float (*run)(), double operations) {
 
 }  // namespace
 
-int64_t read_all(const std::byte* memory, size_t bytes) {
+int64_t read_all(const std::byte* memory, size_t bytes, const ReadPattern& pattern) {
   uint64x2_t sums[4] = {};
-  for (size_t i = 0; i + 128 <= bytes; i += 128) {
-    for (int j = 0; j < 8; ++j) {
-      auto* at = reinterpret_cast<const uint64_t*>(memory + i + j * 16);
-      sums[j % 4] = vaddq_u64(sums[j % 4], vld1q_u64(at));
+  size_t stream = bytes / pattern.streams;
+  for (size_t i = 0; i + 256 <= stream; i += 256) {
+    for (int s = 0; s < pattern.streams; ++s) {
+      const std::byte* from = memory + s * stream + i;
+      for (int j = 0; pattern.fetch && j < 4; ++j) __builtin_prefetch(from + 1024 + j * 64);
+      for (int j = 0; j < 16; ++j) {
+        auto* at = reinterpret_cast<const uint64_t*>(from + j * 16);
+        sums[j % 4] = vaddq_u64(sums[j % 4], vld1q_u64(at));
+      }
     }
   }
   uint64x2_t sum = vaddq_u64(vaddq_u64(sums[0], sums[1]), vaddq_u64(sums[2], sums[3]));

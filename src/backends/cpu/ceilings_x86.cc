@@ -117,13 +117,18 @@ inline void fetch_line(const std::byte* at) {
 
 }  // namespace
 
-__attribute__((target("avx2"))) int64_t read_all(const std::byte* memory, size_t bytes) {
+__attribute__((target("avx2"))) int64_t read_all(const std::byte* memory, size_t bytes,
+                                                 const ReadPattern& pattern) {
   __m256i sums[4] = {};
-  for (size_t i = 0; i + 256 <= bytes; i += 256) {
-    for (int j = 0; j < 4; ++j) fetch_line(memory + i + j * 64);
-    for (int j = 0; j < 8; ++j) {
-      auto* at = reinterpret_cast<const __m256i*>(memory + i + j * 32);
-      sums[j % 4] = _mm256_add_epi64(sums[j % 4], _mm256_loadu_si256(at));
+  size_t stream = bytes / pattern.streams;
+  for (size_t i = 0; i + 256 <= stream; i += 256) {
+    for (int s = 0; s < pattern.streams; ++s) {
+      const std::byte* from = memory + s * stream + i;
+      for (int j = 0; pattern.fetch && j < 4; ++j) fetch_line(from + j * 64);
+      for (int j = 0; j < 8; ++j) {
+        auto* at = reinterpret_cast<const __m256i*>(from + j * 32);
+        sums[j % 4] = _mm256_add_epi64(sums[j % 4], _mm256_loadu_si256(at));
+      }
     }
   }
   __m256i sum =
