@@ -135,7 +135,9 @@ struct Int8Tile {
   // Memory that is read soon: `fetch_lines` cache lines for every 8 units, from here on.
   const void* fetch = nullptr;
   int64_t fetch_lines = 0;
+  bool streams = false;  // `fetch` is kStreamAhead bytes behind `codes`, which come from memory
 };
+inline constexpr int64_t kStreamAhead = 4096;
 
 struct Int8Kernels {
   int max_rows, max_grouped_rows;  // the latter is best with several groups

@@ -12,13 +12,17 @@ namespace {
 // are passed again, so they have to stay in L2. A multiple of all numbers of rows that kernels take
 // at once.
 constexpr int64_t kMostWeightRows = 48, kWeightRowStep = 12;
+constexpr int64_t kMostSums = kMostGemvRows * kMostWeightRows;
 constexpr int64_t kWeightBytes = 256 * 1024;
 // A thread is woken only for a share of the weight that takes longer than the wake-up.
 constexpr int64_t kMinElements = 16 * 1024;
 // Few enough that most of the weight is read in long runs.
 constexpr int64_t kStripesOfThread = 8;
 
-int64_t weight_rows_at_once(const LinearCall& call) {
+int64_t weight_rows_at_once(const LinearCall& call, int64_t batches) {
+  // Passed once: the longer the runs of rows, the better.
+  if (batches == 1)
+    return std::min<int64_t>(kMostSums / call.m, 384) / kWeightRowStep * kWeightRowStep;
   int64_t row_bytes = std::max<int64_t>(1, call.k * call.weight.element_bytes());
   int64_t rows = kWeightBytes / row_bytes / kWeightRowStep * kWeightRowStep;
   return std::clamp(rows, kWeightRowStep, kMostWeightRows);
@@ -58,9 +62,12 @@ void run_gemv(const LinearCall& call, const RowKernels& rows, const GemvKernels&
   TENON_CHECK(call.m <= kMostGemvRows);
   const std::byte* x = make_padded_rows(call, rows, gemv.x_dtype, workspace);
   int64_t x_pitch = padded(call.k), x_bytes = x_pitch * dtype_bits(gemv.x_dtype) / 8;
-  int64_t step = weight_rows_at_once(call), batches = ceil_div(call.m, gemv.max_rows);
+  int64_t batches = ceil_div(call.m, gemv.max_rows), most = weight_rows_at_once(call, batches);
+  int64_t threads = process_thread_pool().size();
+  int64_t stripe = round_up(ceil_div(call.n, threads * kStripesOfThread), kWeightRowStep);
+  int64_t step = std::min(most, stripe);
   auto finish = [&](int64_t begin, int64_t end) {
-    alignas(64) float sums[kMostGemvRows * kMostWeightRows];
+    alignas(64) float sums[kMostSums];
     for (int64_t row = begin; row < end; row += step) {
       int64_t count = std::min(step, end - row);
       for (int64_t batch = 0; batch < batches; ++batch) {
@@ -68,18 +75,17 @@ void run_gemv(const LinearCall& call, const RowKernels& rows, const GemvKernels&
         auto run = batch == 0 ? gemv.run : gemv.run_again;
         run(call.weight.dtype(), call.weight.at(row, 0), call.weight.pitch(), count,
             x + first * x_bytes, x_pitch, static_cast<int>(next - first), call.k,
-            sums + first * kMostWeightRows, kMostWeightRows);
+            sums + first * step, step);
       }
       for (int64_t i = 0; i < call.m; ++i) {
-        finish_row(rows, call, i, row, count, sums + i * kMostWeightRows);
+        finish_row(rows, call, i, row, count, sums + i * step);
       }
     }
   };
-  int64_t threads = process_thread_pool().size();
   if (call.n * call.k < kMinElements * threads) return finish(0, call.n);
   // Stripes are taken one by one, so that a thread that another process disturbs does not hold up
   // the rest.
-  int64_t stripe = round_up(ceil_div(call.n, threads * kStripesOfThread), step);
+  stripe = round_up(stripe, step);
   std::atomic<int64_t> next_row{0};
   process_thread_pool().run([&](int) {
     while (true) {

@@ -190,6 +190,7 @@ class RowBlock {
     Int8Tile call = part_of(panel, c, 0, sizes_.inputs);
     call.rows = static_cast<int>(count_);
     call.fetch = call.codes + kStreamAhead;
+    call.streams = true;
     call.fetch_lines = kLinesOfStep / (weight_.packed ? 2 : 1);
     int8_.tile(call);
   }
@@ -221,8 +222,6 @@ class RowBlock {
     call.accumulate = !one && first > 0;
     run_tiles(call, bytes);
   }
-
-  static constexpr int64_t kStreamAhead = 4096;
 
   const LinearCall& call_;
   const PanelWeight& weight_;

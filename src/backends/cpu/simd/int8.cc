@@ -20,8 +20,15 @@ inline F scales_at(const PanelScales& scales, int64_t index) {
   return load(static_cast<const float*>(scales.scales) + index);
 }
 
-inline void fetch_ahead(const char*& at, int64_t lines) {
-  for (int64_t i = 0; i < lines; ++i, at += 64) fetch_into_l2(at);
+// Of a stream from memory each line is asked for three times, at three distances: a core drops a
+// prefetch when its queue of misses is full.
+inline void fetch_ahead(const char*& at, int64_t lines, bool streams) {
+  for (int64_t i = 0; i < lines; ++i, at += 64) {
+    fetch_into_l2(at);
+    if (!streams) continue;
+    fetch_into_l2(at - kStreamAhead / 2);
+    fetch_into_l1(at - kStreamAhead * 3 / 4);
+  }
 }
 
 template <int m, bool packed>
@@ -62,7 +69,7 @@ __attribute__((always_inline)) inline void add_group(const Int8Tile& tile, Walk&
     unit += units;
     walk.left -= units * 4;
     for (; units > 0; units -= 8, walk.x += 32) {
-      fetch_ahead(walk.fetch, walk.lines);
+      fetch_ahead(walk.fetch, walk.lines, tile.streams);
       add_units<m, packed, kInt8Pitch, kUnitBytes>(walk.x, walk.codes, sums);
       walk.codes += packed ? 4 * kUnitBytes : 8 * kUnitBytes;
     }

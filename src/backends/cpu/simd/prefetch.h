@@ -12,4 +12,12 @@ inline void fetch_into_l2(const void* at) {
 #endif
 }
 
+inline void fetch_into_l1(const void* at) {
+#if defined(__aarch64__)
+  asm volatile("prfm pldl1keep, %0" : : "Q"(*static_cast<const char*>(at)));
+#else
+  asm volatile("prefetcht0 %0" : : "m"(*static_cast<const char*>(at)));
+#endif
+}
+
 }  // namespace tenon::cpu::TENON_ISA
