@@ -137,7 +137,7 @@ struct Int8Tile {
   int64_t fetch_lines = 0;
   bool streams = false;  // `fetch` is kStreamAhead bytes behind `codes`, which come from memory
 };
-inline constexpr int64_t kStreamAhead = 4096;
+inline constexpr int64_t kStreamAhead = 8192;
 
 struct Int8Kernels {
   int max_rows, max_grouped_rows;  // the latter is best with several groups

@@ -16,8 +16,7 @@ constexpr int64_t kMostSums = kMostGemvRows * kMostWeightRows;
 constexpr int64_t kWeightBytes = 256 * 1024;
 // A thread is woken only for a share of the weight that takes longer than the wake-up.
 constexpr int64_t kMinElements = 16 * 1024;
-// Few enough that most of the weight is read in long runs.
-constexpr int64_t kStripesOfThread = 8;
+constexpr int64_t kLeastStripe = 24;
 
 int64_t weight_rows_at_once(const LinearCall& call, int64_t batches) {
   // Passed once: the longer the runs of rows, the better.
@@ -26,6 +25,10 @@ int64_t weight_rows_at_once(const LinearCall& call, int64_t batches) {
   int64_t row_bytes = std::max<int64_t>(1, call.k * call.weight.element_bytes());
   int64_t rows = kWeightBytes / row_bytes / kWeightRowStep * kWeightRowStep;
   return std::clamp(rows, kWeightRowStep, kMostWeightRows);
+}
+
+int64_t stripe_of(int64_t rows_left, int64_t threads) {
+  return std::max(kLeastStripe, round_up(rows_left / (2 * threads), kWeightRowStep));
 }
 
 int64_t padded(int64_t k) {
@@ -64,34 +67,34 @@ void run_gemv(const LinearCall& call, const RowKernels& rows, const GemvKernels&
   int64_t x_pitch = padded(call.k), x_bytes = x_pitch * dtype_bits(gemv.x_dtype) / 8;
   int64_t batches = ceil_div(call.m, gemv.max_rows), most = weight_rows_at_once(call, batches);
   int64_t threads = process_thread_pool().size();
-  int64_t stripe = round_up(ceil_div(call.n, threads * kStripesOfThread), kWeightRowStep);
-  int64_t step = std::min(most, stripe);
   auto finish = [&](int64_t begin, int64_t end) {
     alignas(64) float sums[kMostSums];
-    for (int64_t row = begin; row < end; row += step) {
-      int64_t count = std::min(step, end - row);
+    for (int64_t row = begin; row < end; row += most) {
+      int64_t count = std::min(most, end - row);
       for (int64_t batch = 0; batch < batches; ++batch) {
         int64_t first = call.m * batch / batches, next = call.m * (batch + 1) / batches;
         auto run = batch == 0 ? gemv.run : gemv.run_again;
         run(call.weight.dtype(), call.weight.at(row, 0), call.weight.pitch(), count,
             x + first * x_bytes, x_pitch, static_cast<int>(next - first), call.k,
-            sums + first * step, step);
+            sums + first * most, most);
       }
       for (int64_t i = 0; i < call.m; ++i) {
-        finish_row(rows, call, i, row, count, sums + i * step);
+        finish_row(rows, call, i, row, count, sums + i * most);
       }
     }
   };
   if (call.n * call.k < kMinElements * threads) return finish(0, call.n);
   // Stripes are taken one by one, so that a thread that another process disturbs does not hold up
-  // the rest.
-  stripe = round_up(stripe, step);
+  // the rest: long ones first, short ones at the end, where all have to be waited for.
   std::atomic<int64_t> next_row{0};
   process_thread_pool().run([&](int) {
     while (true) {
-      int64_t begin = next_row.fetch_add(stripe, std::memory_order_relaxed);
-      if (begin >= call.n) return;
-      finish(begin, std::min(call.n, begin + stripe));
+      int64_t begin = next_row.load(std::memory_order_relaxed), end;
+      do {
+        if (begin >= call.n) return;
+        end = std::min(call.n, begin + stripe_of(call.n - begin, threads));
+      } while (!next_row.compare_exchange_weak(begin, end, std::memory_order_relaxed));
+      finish(begin, end);
     }
   });
 }
