@@ -17,6 +17,7 @@ import struct
 import sys
 
 SHAPES = {
+    "7b": {"hidden": 4096, "layers": 32, "heads": 32, "kv_heads": 32, "inner": 11008, "vocab": 32000, "positions": 2048},
     "1.1b": {"hidden": 2048, "layers": 22, "heads": 32, "kv_heads": 4, "inner": 5632, "vocab": 32000, "positions": 2048},
 }
 POOL = 1 << 21
