@@ -64,10 +64,12 @@ struct GemmKernels {
   int max_rows;
   int columns;
   int elements_per_unit;  // along k: 1 (f32), 2 (pairs of bf16)
+  // Units of B that are packed at once: what stays in L1. A divisor of kTileUnits.
+  int64_t units_at_once;
   // Writes `rows` rows of A as units, kTilePitch units apart, zero beyond the last element.
   void (*pack_a)(DType dtype, const void* from, int64_t elements, void* to);
   // Transposes `rows` (<= columns) rows of k-contiguous elements into B: [units, columns], zero
-  // beyond `rows` and beyond the last element. rows_from[r] is the start of row r.
+  // beyond the last element, anything finite beyond `rows`. rows_from[r] is the start of row r.
   void (*pack_b)(DType dtype, const void* const* rows_from, int64_t rows, int64_t elements,
                  void* to);
   // b_pitch: units between rows of B; c_pitch: floats between rows of C.
@@ -78,6 +80,7 @@ struct GemmKernels {
 // of 4 KiB, so that the rows of a tile fall into different cache sets.
 inline constexpr int64_t kTileUnits = 512;
 inline constexpr int64_t kTilePitch = kTileUnits + 16;
+inline constexpr int64_t kMostTileColumns = 64;  // of all ISAs
 
 // Products of few rows of x with weight rows read once, straight from memory.
 struct GemvKernels {

@@ -10,35 +10,45 @@ namespace {
 // Rows of x held packed: a block of kTileUnits of them takes half of a 1 MB L2. CPUs whose tiles
 // take more have one of 2 MB, and packing the weight wants more rows there.
 constexpr int64_t kRowBlock = 384;
-// Columns of y (rows of the weight) that one thread packs and finishes at once.
-constexpr int64_t kColumnBlock = 64;
+// Columns of y (rows of the weight) that one thread finishes at once: all rows of x are read again
+// for each, so as many as their sums leave room for in L2, and as give every thread several turns.
+constexpr int64_t kLeastColumns = 64, kMostColumns = 256, kMostSumBytes = 128 * 1024;
+constexpr int64_t kTurns = 8;
 constexpr int64_t kLineBytes = 64;
 
 struct Plan {
-  int64_t row_block, k_block, k_blocks;
+  int64_t row_block, k_block, k_blocks, column_block;
 };
 
 Plan plan_of(const LinearSizes& sizes, const GemmKernels& gemm) {
   int64_t k_block = kTileUnits * gemm.elements_per_unit;
-  return {.row_block = std::min(sizes.m, std::max<int64_t>(kRowBlock, gemm.max_rows)),
+  int64_t rows = std::min(sizes.m, std::max<int64_t>(kRowBlock, gemm.max_rows));
+  int64_t turns = kTurns * process_thread_pool().size();
+  int64_t columns = std::min(kMostSumBytes / (4 * std::max<int64_t>(1, rows)), sizes.n / turns);
+  columns = std::clamp(columns, kLeastColumns, kMostColumns) / kLeastColumns * kLeastColumns;
+  return {.row_block = rows,
           .k_block = k_block,
-          .k_blocks = std::max<int64_t>(1, ceil_div(sizes.k, k_block))};
+          .k_blocks = std::max<int64_t>(1, ceil_div(sizes.k, k_block)),
+          .column_block = columns};
 }
 
 struct Buffers {
   float* a;  // [k_blocks, row_block, kTilePitch]
-  float* b;  // [threads, kColumnBlock / columns, kTileUnits, columns]
-  float* c;  // [threads, row_block, kColumnBlock]
+  float* b;  // [threads, GemmKernels::units_at_once, columns]
+  float* c;  // [threads, row_block, column_block]
 };
 
-constexpr int64_t kSizeOfB = kColumnBlock * kTileUnits;
-
-Buffers take_buffers(const Plan& plan, Workspace& workspace) {
+Buffers take_buffers(const Plan& plan, const GemmKernels& gemm, Workspace& workspace) {
   int64_t threads = process_thread_pool().size();
   return {.a = workspace.take<float>(plan.k_blocks * plan.row_block * kTilePitch),
-          .b = workspace.take<float>(threads * kSizeOfB),
-          .c = workspace.take<float>(threads * plan.row_block * kColumnBlock)};
+          .b = workspace.take<float>(threads * gemm.units_at_once * gemm.columns),
+          .c = workspace.take<float>(threads * plan.row_block * plan.column_block)};
 }
+
+// A part of the weight that is packed at once: its first column of y and element of k.
+struct Piece {
+  int64_t column = 0, first = 0;
+};
 
 // One pass over a block of rows of x.
 class RowBlock {
@@ -61,9 +71,9 @@ class RowBlock {
     std::atomic<int64_t> next{0};
     process_thread_pool().run([&](int thread) {
       // The block after this one is taken early, so that its weights can be fetched meanwhile.
-      int64_t column = next.fetch_add(1) * kColumnBlock;
+      int64_t column = next.fetch_add(1) * plan_.column_block;
       while (column < call_.n) {
-        int64_t after = next.fetch_add(1) * kColumnBlock;
+        int64_t after = next.fetch_add(1) * plan_.column_block;
         finish_columns(thread, column, after);
         column = after;
       }
@@ -71,82 +81,96 @@ class RowBlock {
   }
 
  private:
-  int64_t elements_of(int64_t block) const {
-    return std::min(plan_.k_block, call_.k - block * plan_.k_block);
+  int64_t piece_elements() const { return gemm_.units_at_once * gemm_.elements_per_unit; }
+  int64_t elements_of(const Piece& piece) const {
+    return std::min(piece_elements(), call_.k - piece.first);
   }
-  float* packed_a(int64_t block, int64_t row) const {
-    return buffers_.a + (block * plan_.row_block + row) * kTilePitch;
+  float* packed_a(int64_t element, int64_t row) const {
+    int64_t block = element / plan_.k_block, unit = element % plan_.k_block;
+    return buffers_.a + (block * plan_.row_block + row) * kTilePitch +
+           unit / gemm_.elements_per_unit;
   }
 
   void pack_rows(int64_t begin, int64_t end) const {
     for (int64_t row = begin; row < end; ++row) {
       for (int64_t block = 0; block < plan_.k_blocks; ++block) {
-        gemm_.pack_a(call_.x.dtype(), call_.x.at(first_ + row, block * plan_.k_block),
-                     elements_of(block), packed_a(block, row));
+        int64_t first = block * plan_.k_block;
+        gemm_.pack_a(call_.x.dtype(), call_.x.at(first_ + row, first),
+                     std::min(plan_.k_block, call_.k - first), packed_a(first, row));
       }
     }
   }
 
-  // Columns of y, or rows of the weight, from `column` on; 0 beyond the last.
+  // Columns of a piece; 0 beyond the last.
   int64_t columns_at(int64_t column) const {
-    return std::clamp<int64_t>(call_.n - column, 0, kColumnBlock);
+    return std::clamp<int64_t>(call_.n - column, 0, gemm_.columns);
   }
 
-  // Panels lie in one piece: their bytes count as rows of one line for every 16 units.
-  int64_t panel_rows(int64_t column, int64_t block, const void** rows) const {
-    int64_t panels = ceil_div(columns_at(column), kPanelRows), count = 0;
-    int64_t bytes = plan_.k_block * kPanelRows / 2, lines = plan_.k_block / 16 * kLineBytes;
-    for (int64_t i = 0; i < panels; ++i) {
-      const uint8_t* from = call_.panels->panel(column / kPanelRows + i) + block * bytes;
-      for (int64_t at = 0; at < bytes; at += lines) rows[count++] = from + at;
+  // What a piece is read from, as rows of `fetch_bytes` for every 16 units. Panels lie in one
+  // piece: their bytes count as rows of one line each.
+  int64_t weight_rows(const Piece& piece, const void** rows) const {
+    if (columns_at(piece.column) == 0) return 0;
+    if (call_.panels) {
+      const uint8_t* from = panel_at(piece);
+      int64_t steps = ceil_div(gemm_.units_at_once, 16), count = 0;
+      int64_t bytes = elements_of(piece) * kPanelRows / 2;
+      for (int64_t at = 0; at < bytes; at += steps * kLineBytes) rows[count++] = from + at;
+      return count;
     }
-    return count;
-  }
-
-  int64_t weight_rows(int64_t column, int64_t block, const void** rows) const {
-    if (call_.panels) return panel_rows(column, block, rows);
-    int64_t n = columns_at(column);
-    for (int64_t i = 0; i < n; ++i) rows[i] = call_.weight.at(column + i, block * plan_.k_block);
+    int64_t n = columns_at(piece.column);
+    for (int64_t i = 0; i < n; ++i) rows[i] = call_.weight.at(piece.column + i, piece.first);
     return n;
   }
 
-  void unpack_panels(int64_t column, int64_t block, float* b) const {
-    const PanelWeight& weight = *call_.panels;
-    int64_t first = block * plan_.k_block,
-            inputs = std::min(plan_.k_block, weight.sizes.inputs - first);
-    int64_t group = std::min(weight.sizes.group, inputs), index = first / weight.sizes.group;
-    for (int64_t i = 0; i < columns_at(column); i += gemm_.columns) {
-      int64_t panel = (column + i) / kPanelRows;
-      PanelScales scales = weight.scales_of(panel, index, inputs / group);
-      scales.units = group / kUnitInputs;
-      call_.codes4->unpack(weight.panel(panel) + first * kPanelRows / 2, (column + i) % kPanelRows,
-                           scales, b + i * kTileUnits);
-    }
+  const uint8_t* panel_at(const Piece& piece) const {
+    return call_.panels->panel(piece.column / kPanelRows) + piece.first * kPanelRows / 2;
   }
 
-  void pack_weight(int64_t column, int64_t block, float* b) const {
-    if (call_.panels) return unpack_panels(column, block, b);
-    const void* from[kColumnBlock];
-    int64_t n = weight_rows(column, block, from);
-    for (int64_t i = 0; i < n; i += gemm_.columns) {
-      gemm_.pack_b(call_.weight.dtype(), from + i, std::min<int64_t>(gemm_.columns, n - i),
-                   elements_of(block), b + i * kTileUnits);
-    }
+  void unpack_panel(const Piece& piece, float* b) const {
+    const PanelWeight& weight = *call_.panels;
+    int64_t inputs = std::min(piece_elements(), weight.sizes.inputs - piece.first);
+    int64_t group = std::min(weight.sizes.group, inputs);
+    PanelScales scales = weight.scales_of(piece.column / kPanelRows,
+                                          piece.first / weight.sizes.group, inputs / group);
+    scales.units = group / kUnitInputs;
+    call_.codes4->unpack(panel_at(piece), piece.column % kPanelRows, scales, b);
+  }
+
+  void pack_weight(const Piece& piece, float* b) const {
+    if (call_.panels) return unpack_panel(piece, b);
+    const void* from[kMostTileColumns];
+    int64_t n = weight_rows(piece, from);
+    gemm_.pack_b(call_.weight.dtype(), from, n, elements_of(piece), b);
+  }
+
+  // The piece that follows where the next columns are those from `after` on. All columns meet one
+  // block of rows of x before the next: it stays in L2.
+  Piece next_of(Piece piece, int64_t column, int64_t after) const {
+    int64_t block = piece.first / plan_.k_block,
+            last = std::min(call_.n, column + plan_.column_block);
+    piece.first += piece_elements();
+    if (piece.first < std::min(call_.k, (block + 1) * plan_.k_block)) return piece;
+    piece.column += gemm_.columns;
+    if (piece.column < last) return {piece.column, block * plan_.k_block};
+    return block + 1 < plan_.k_blocks ? Piece{column, (block + 1) * plan_.k_block}
+                                      : Piece{after, 0};
   }
 
   // `after`: the columns this thread does next.
   void finish_columns(int thread, int64_t column, int64_t after) const {
-    float* b = buffers_.b + thread * kSizeOfB;
-    float* c = buffers_.c + thread * plan_.row_block * kColumnBlock;
-    for (int64_t block = 0; block < plan_.k_blocks; ++block) {
-      const void* fetched[kColumnBlock];
-      bool last = block + 1 == plan_.k_blocks;
-      int64_t n = last ? weight_rows(after, 0, fetched) : weight_rows(column, block + 1, fetched);
-      pack_weight(column, block, b);
-      multiply_block(block, columns_at(column), b, c, {fetched, n, fetch_bytes()});
+    float* b = buffers_.b + thread * gemm_.units_at_once * gemm_.columns;
+    float* c = buffers_.c + thread * plan_.row_block * plan_.column_block;
+    for (Piece piece = {column, 0}; piece.column != after || piece.first != 0;) {
+      Piece next = next_of(piece, column, after);
+      const void* fetched[kMostTileColumns];
+      int64_t count = weight_rows(next, fetched);
+      pack_weight(piece, b);
+      multiply_piece(piece, b, c + piece.column - column, {fetched, count, fetch_bytes()});
+      piece = next;
     }
+    int64_t columns = std::min(plan_.column_block, call_.n - column);
     for (int64_t row = 0; row < count_; ++row) {
-      finish_row(rows_, call_, first_ + row, column, columns_at(column), c + row * kColumnBlock);
+      finish_row(rows_, call_, first_ + row, column, columns, c + row * plan_.column_block);
     }
   }
 
@@ -155,22 +179,17 @@ class RowBlock {
     return 16 * gemm_.elements_per_unit * call_.weight.element_bytes();
   }
 
-  // All tiles of one block of k; each fetches an equal part of `next`.
-  void multiply_block(int64_t block, int64_t n, const float* b, float* c,
-                      const TileFetch& next) const {
-    int64_t units = ceil_div(elements_of(block), gemm_.elements_per_unit);
-    int64_t tiles = ceil_div(count_, gemm_.max_rows), panels = ceil_div(n, gemm_.columns);
+  // All tiles of a piece; each fetches an equal part of `next`.
+  void multiply_piece(const Piece& piece, const float* b, float* c, const TileFetch& next) const {
+    int64_t units = ceil_div(elements_of(piece), gemm_.elements_per_unit);
+    int64_t tiles = ceil_div(count_, gemm_.max_rows);
     for (int64_t tile = 0; tile < tiles; ++tile) {
       // Even tiles: 16 rows are 8 + 8 and not 12 + 4.
       int64_t row = count_ * tile / tiles, height = count_ * (tile + 1) / tiles - row;
-      for (int64_t panel = 0; panel < panels; ++panel) {
-        int64_t part = tile * panels + panel, parts = tiles * panels;
-        int64_t begin = next.count * part / parts, end = next.count * (part + 1) / parts;
-        int64_t column = panel * gemm_.columns;
-        gemm_.tile(static_cast<int>(height), units, packed_a(block, row), b + column * kTileUnits,
-                   gemm_.columns, c + row * kColumnBlock + column, kColumnBlock, block > 0,
-                   {next.rows + begin, end - begin, next.bytes});
-      }
+      int64_t begin = next.count * tile / tiles, end = next.count * (tile + 1) / tiles;
+      gemm_.tile(static_cast<int>(height), units, packed_a(piece.first, row), b, gemm_.columns,
+                 c + row * plan_.column_block, plan_.column_block, piece.first > 0,
+                 {next.rows + begin, end - begin, next.bytes});
     }
   }
 
@@ -186,14 +205,14 @@ class RowBlock {
 
 int64_t gemm_workspace(const LinearSizes& sizes, const GemmKernels& gemm) {
   Workspace workspace;
-  take_buffers(plan_of(sizes, gemm), workspace);
+  take_buffers(plan_of(sizes, gemm), gemm, workspace);
   return workspace.needed();
 }
 
 void run_gemm(const LinearCall& call, const RowKernels& rows, const GemmKernels& gemm,
               Workspace workspace) {
   Plan plan = plan_of({.m = call.m, .n = call.n, .k = call.k}, gemm);
-  Buffers buffers = take_buffers(plan, workspace);
+  Buffers buffers = take_buffers(plan, gemm, workspace);
   for (int64_t first = 0; first < call.m; first += plan.row_block) {
     RowBlock(call, rows, gemm, plan, buffers, first).run();
   }

@@ -36,6 +36,7 @@ const GemmKernels kGemm = {
     .max_rows = kTileRows,
     .columns = kTileColumns,
     .elements_per_unit = 1,
+    .units_at_once = kUnitsAtOnce,
     .pack_a = pack_a,
     .pack_b = pack_b,
     .tile = run_tile<FloatUnit>,

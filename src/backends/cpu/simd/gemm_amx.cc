@@ -98,6 +98,7 @@ const GemmKernels kGemm = {
     .max_rows = 512,  // what lies in L2 beside the packed columns
     .columns = kMatrixColumns,
     .elements_per_unit = 2,
+    .units_at_once = kTileUnits,
     .pack_a = pack_a,
     .pack_b = pack_b,
     .tile = run_tile,

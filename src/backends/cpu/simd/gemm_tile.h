@@ -23,6 +23,10 @@ constexpr int kTileVectors = kLanes == 4 ? 4 : 2;
 constexpr int kTileRows = kRegisters * 3 / 4 / kTileVectors;
 constexpr int kTileColumns = kTileVectors * kLanes;
 
+static_assert(kTileColumns <= kMostTileColumns);
+// A panel of B of 32 KiB, beside the rows of A that pass.
+constexpr int64_t kUnitsAtOnce = kTileColumns <= 16 ? 512 : 256;
+
 constexpr int64_t kUnitsOfFetch = 16;
 
 inline void fetch_ahead(const TileFetch& fetch, int64_t unit) {
@@ -32,32 +36,44 @@ inline void fetch_ahead(const TileFetch& fetch, int64_t unit) {
   }
 }
 
+// sums += the products of one unit: a row of B, and an element of each row of A.
 template <class Unit, int m>
+__attribute__((always_inline)) inline void add_unit(const float* a, const float* b,
+                                                    F (&sums)[m][kTileVectors]) {
+  F column[kTileVectors];
+#pragma GCC unroll 4
+  for (int j = 0; j < kTileVectors; ++j) column[j] = load(b + j * kLanes);
+#pragma GCC unroll 16
+  for (int i = 0; i < m; ++i) {
+    F value = set(a[i * kTilePitch]);
+#pragma GCC unroll 4
+    for (int j = 0; j < kTileVectors; ++j) {
+      sums[i][j] = Unit::multiply(value, column[j], sums[i][j]);
+    }
+  }
+}
+
+// `pitch` is that of B where it is a constant, so that addresses need no instructions of their own:
+// they would take turns with the multiply-adds. 0: any.
+template <class Unit, int m, int64_t pitch>
 void tile_of_rows(int64_t units, const float* a, const float* b, int64_t b_pitch, float* c,
                   int64_t c_pitch, bool accumulate, const TileFetch& fetch) {
+  if constexpr (pitch > 0) b_pitch = pitch;
   F sums[m][kTileVectors];
 #pragma GCC unroll 16
   for (int i = 0; i < m; ++i) {
 #pragma GCC unroll 4
     for (int j = 0; j < kTileVectors; ++j) sums[i][j] = zero();
   }
-  for (int64_t first = 0; first < units; first += kUnitsOfFetch) {
+  int64_t first = 0;
+  for (; first + kUnitsOfFetch <= units; first += kUnitsOfFetch) {
     fetch_ahead(fetch, first);
-    int64_t end = first + kUnitsOfFetch < units ? first + kUnitsOfFetch : units;
-    for (int64_t k = first; k < end; ++k, b += b_pitch) {
-      F column[kTileVectors];
 #pragma GCC unroll 4
-      for (int j = 0; j < kTileVectors; ++j) column[j] = load(b + j * kLanes);
-#pragma GCC unroll 16
-      for (int i = 0; i < m; ++i) {
-        F value = set(a[i * kTilePitch + k]);
-#pragma GCC unroll 4
-        for (int j = 0; j < kTileVectors; ++j) {
-          sums[i][j] = Unit::multiply(value, column[j], sums[i][j]);
-        }
-      }
-    }
+    for (int64_t k = 0; k < kUnitsOfFetch; ++k) add_unit<Unit>(a + k, b + k * b_pitch, sums);
+    a += kUnitsOfFetch, b += kUnitsOfFetch * b_pitch;
   }
+  if (first < units) fetch_ahead(fetch, first);
+  for (; first < units; ++first, ++a, b += b_pitch) add_unit<Unit>(a, b, sums);
 #pragma GCC unroll 16
   for (int i = 0; i < m; ++i) {
 #pragma GCC unroll 4
@@ -74,20 +90,24 @@ void run_tile(int rows, int64_t units, const void* a, const void* b, int64_t b_p
   if constexpr (m > 0) {
     if (rows < m)
       return run_tile<Unit, m - 1>(rows, units, a, b, b_pitch, c, c_pitch, accumulate, fetch);
-    tile_of_rows<Unit, m>(units, static_cast<const float*>(a), static_cast<const float*>(b),
-                          b_pitch, c, c_pitch, accumulate, fetch);
+    auto run =
+        b_pitch == kTileColumns ? tile_of_rows<Unit, m, kTileColumns> : tile_of_rows<Unit, m, 0>;
+    run(units, static_cast<const float*>(a), static_cast<const float*>(b), b_pitch, c, c_pitch,
+        accumulate, fetch);
   }
 }
 
 // Bytes ahead of the reads in each of the 8 rows.
 constexpr int64_t kPackPrefetch = 512;
 
-// The whole squares of kSquare rows; returns the elements of k that are done.
+// The whole squares of kSquare rows from element `first` to `end`; returns the elements that are
+// done.
 template <class Unit, class Element>
-inline int64_t pack_squares(const Element* const* rows_from, int64_t elements, float* to) {
+inline int64_t pack_squares(const Element* const* rows_from, int64_t first, int64_t end,
+                            float* to) {
   constexpr int64_t step = kSquare * Unit::kElements;
-  int64_t first = 0;
-  for (; first + step <= elements; first += step, to += kSquare * kTileColumns) {
+  to += first / Unit::kElements * kTileColumns;
+  for (; first + step <= end; first += step, to += kSquare * kTileColumns) {
     SquareRow square[kSquare];
 #pragma GCC unroll 8
     for (int r = 0; r < kSquare; ++r) {
@@ -112,7 +132,7 @@ void pack_tail(const Element* const* rows_from, int64_t elements, int64_t first,
     tails_from[r] = tails[r];
   }
   float square[kSquare * kTileColumns];
-  pack_squares<Unit>(tails_from, kSquare * Unit::kElements, square);
+  pack_squares<Unit>(tails_from, 0, kSquare * Unit::kElements, square);
   int64_t units = (elements - first + Unit::kElements - 1) / Unit::kElements;
   to += first / Unit::kElements * kTileColumns;
   for (int64_t k = 0; k < units; ++k) {
@@ -122,22 +142,22 @@ void pack_tail(const Element* const* rows_from, int64_t elements, int64_t first,
 
 template <class Unit, class Element>
 void pack_rows(const void* const* rows_from, int64_t rows, int64_t elements, float* to) {
-  int64_t units = (elements + Unit::kElements - 1) / Unit::kElements;
-  for (int64_t column = 0; column < kTileColumns; column += kSquare) {
-    if (column >= rows) {
-      for (int64_t k = 0; k < units; ++k) {
-        memset(to + k * kTileColumns + column, 0, kSquare * sizeof(float));
-      }
-      continue;
+  constexpr int kSquares = kTileColumns / kSquare;
+  // Rows that do not exist repeat the last one: what they give is never looked at.
+  const Element* from[kSquares][kSquare];
+  for (int64_t row = 0; row < kTileColumns; ++row) {
+    auto* start = static_cast<const Element*>(rows_from[row < rows ? row : rows - 1]);
+    from[row / kSquare][row % kSquare] = start;
+  }
+  // All columns of a stretch before the next: its lines of `to` are in L1 until they are whole.
+  constexpr int64_t kStretch = 64 * Unit::kElements;
+  for (int64_t first = 0; first < elements; first += kStretch) {
+    int64_t end = first + kStretch < elements ? first + kStretch : elements;
+    for (int i = 0; i < kSquares; ++i) {
+      float* column = to + i * kSquare;
+      int64_t done = pack_squares<Unit>(from[i], first, end, column);
+      if (done < end) pack_tail<Unit>(from[i], end, done, column);
     }
-    // Rows that do not exist repeat the last one: what they give is never looked at.
-    const Element* from[kSquare];
-    for (int r = 0; r < kSquare; ++r) {
-      int64_t row = column + r < rows ? column + r : rows - 1;
-      from[r] = static_cast<const Element*>(rows_from[row]);
-    }
-    int64_t done = pack_squares<Unit>(from, elements, to + column);
-    if (done < elements) pack_tail<Unit>(from, elements, done, to + column);
   }
 }
 

@@ -54,8 +54,22 @@ struct Walk {
   int64_t lines;
 };
 
-// The products of one group, as integers.
+// 8 units.
 template <int m, bool packed>
+__attribute__((always_inline)) inline void add_step(const Int8Tile& tile, Walk& walk,
+                                                    I (&sums)[m][kVectors]) {
+  fetch_ahead(walk.fetch, walk.lines, tile.streams);
+  add_units<m, packed, kInt8Pitch, kUnitBytes>(walk.x, walk.codes, sums);
+  walk.x += 32;
+  walk.codes += packed ? 4 * kUnitBytes : 8 * kUnitBytes;
+}
+
+// How a tile's inputs are grouped. In the shortest groups, of 8 units, whatever a loop needs is a
+// part of the time: they have none.
+enum class Groups { One, Several, Shortest };
+
+// The products of one group, as integers.
+template <int m, bool packed, Groups kind>
 __attribute__((always_inline)) inline void add_group(const Int8Tile& tile, Walk& walk,
                                                      I (&sums)[m][kVectors]) {
   to_blocks(sums);
@@ -64,15 +78,16 @@ __attribute__((always_inline)) inline void add_group(const Int8Tile& tile, Walk&
       walk.x += tile.x_block - kInt8Block;
       walk.left = kInt8Block;
     }
+    if constexpr (kind == Groups::Shortest) {
+      walk.left -= 32;
+      add_step<m, packed>(tile, walk, sums);
+      break;
+    }
     int64_t rest = walk.left / 4, wanted = tile.scales.units - unit;
     int64_t units = rest < wanted ? rest : wanted;
     unit += units;
     walk.left -= units * 4;
-    for (; units > 0; units -= 8, walk.x += 32) {
-      fetch_ahead(walk.fetch, walk.lines, tile.streams);
-      add_units<m, packed, kInt8Pitch, kUnitBytes>(walk.x, walk.codes, sums);
-      walk.codes += packed ? 4 * kUnitBytes : 8 * kUnitBytes;
-    }
+    for (; units > 0; units -= 8) add_step<m, packed>(tile, walk, sums);
   }
   from_blocks(sums);
 }
@@ -99,20 +114,21 @@ inline void move_sums(const Int8Tile& tile, int column, I (&sums)[m][kVectors]) 
   }
 }
 
-// `grouped` keeps totals in f32 beside the sums; of a single group they would only take registers.
-template <int m, bool packed, bool grouped>
+// Several groups keep totals in f32 beside the sums; of a single one they would only take
+// registers.
+template <int m, bool packed, Groups kind>
 void tile_of_rows(const Int8Tile& tile, int part) {
   Walk walk = {tile.x + tile.x_first, kInt8Block - tile.x_first, tile.codes + part * kPart * 4,
                static_cast<const char*>(tile.fetch), part == 0 ? tile.fetch_lines : 0};
   int column = part * kPart;
   I sums[m][kVectors];
-  if constexpr (!grouped) {
+  if constexpr (kind == Groups::One) {
     if (tile.resume) {
       move_sums<m, true>(tile, column, sums);
     } else {
       begin_group<m, packed>(tile, 0, part, sums);
     }
-    add_group<m, packed>(tile, walk, sums);
+    add_group<m, packed, kind>(tile, walk, sums);
     if (tile.suspend) return move_sums<m, false>(tile, column, sums);
 #pragma GCC unroll 2
     for (int j = 0; j < kVectors; ++j) {
@@ -127,7 +143,7 @@ void tile_of_rows(const Int8Tile& tile, int part) {
     for (int i = 0; i < m; ++i) totals[i][0] = totals[i][1] = zero();
     for (int64_t group = 0; group < tile.scales.groups; ++group) {
       begin_group<m, packed>(tile, group, part, sums);
-      add_group<m, packed>(tile, walk, sums);
+      add_group<m, packed, kind>(tile, walk, sums);
 #pragma GCC unroll 2
       for (int j = 0; j < kVectors; ++j) {
         F scale = scales_at(tile.scales, group * kPanel + column + j * kLanes);
@@ -144,17 +160,17 @@ void tile_of_rows(const Int8Tile& tile, int part) {
   }
 }
 
-template <bool packed, bool grouped, int m>
+template <bool packed, Groups kind, int m>
 void run_rows(const Int8Tile& tile, int part) {
   if constexpr (m > 0) {
-    if (tile.rows < m) return run_rows<packed, grouped, m - 1>(tile, part);
-    tile_of_rows<m, packed, grouped>(tile, part);
+    if (tile.rows < m) return run_rows<packed, kind, m - 1>(tile, part);
+    tile_of_rows<m, packed, kind>(tile, part);
   }
 }
 
 template <bool packed>
 void run_part(const Int8Tile& tile, int part) {
-  if (tile.scales.groups == 1) return run_rows<packed, false, kMostRows>(tile, part);
+  if (tile.scales.groups == 1) return run_rows<packed, Groups::One, kMostRows>(tile, part);
   for (int first = 0; first < tile.rows; first += kMostGrouped) {
     Int8Tile rows = tile;
     rows.rows = tile.rows - first < kMostGrouped ? tile.rows - first : kMostGrouped;
@@ -163,7 +179,11 @@ void run_part(const Int8Tile& tile, int part) {
     rows.offsets += first * tile.offsets_pitch;
     rows.c += first * tile.c_pitch;
     if (first > 0) rows.fetch_lines = 0;
-    run_rows<packed, true, kMostGrouped>(rows, part);
+    if (tile.scales.units == 8) {
+      run_rows<packed, Groups::Shortest, kMostGrouped>(rows, part);
+    } else {
+      run_rows<packed, Groups::Several, kMostGrouped>(rows, part);
+    }
   }
 }
 
