@@ -250,6 +250,13 @@ class PeerFiles(unittest.TestCase):
         text = make_tables.cpu_gpt2_section("T", {"machine": machine, "command": "c", "onnxruntime": "1", "cases": [case]})
         self.assertIn("| 128 | 250.0 | 500.0 | 2.00 |", text)
 
+    def test_cpu_table_of_tenon_bench(self):
+        row = {"new_tokens_per_second": 25.41, "token_share_of_bandwidth": 0.905}
+        report = {"command": "c", "device_description": "D", "ceilings": {"bytes_per_second": 3.08e10}, "rows": [row]}
+        text = make_tables.cpu_bench_section([("w8a8", report)])
+        self.assertIn("D. `c`", text)
+        self.assertIn("| w8a8 | 25.4 | 30.8 | 90 % |", text)
+
     def test_cpu_table_of_segment_anything(self):
         case = {"stage": "encoder", "seconds": {"bf16": 0.25, "onnxruntime": 0.5}, "ratios": {"bf16": 2.0}}
         report = {"machine": {"cpu": "C", "flags": []}, "command": "c", "onnxruntime": "1", "cases": [case],

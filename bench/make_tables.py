@@ -187,6 +187,17 @@ def cpu_gpt2_section(title, report):
             table(["tokens", "ms", "onnxruntime, ms", "ratio"], rows))
 
 
+def cpu_bench_section(reports):
+    """Of `tenon bench --json`: (name, report)."""
+    rows = []
+    for name, report in reports:
+        row = report["rows"][0]
+        rows.append([name, f"{row['new_tokens_per_second']:.1f}", f"{report['ceilings']['bytes_per_second'] * 1e-9:.1f}",
+                     f"{100 * row['token_share_of_bandwidth']:.0f} %"])
+    return ("## LLaMA of 1.1B parameters, `tenon bench`\n\n" + "".join(f"{report['device_description']}. `{report['command']}`\n\n"
+            for _, report in reports) + table(["plan", "decode, tok/s", "reading, GB/s", "of it"], rows))
+
+
 def cpu_sam_section(title, report):
     """Of bench/peers/cpu_sam.py."""
     rows = []
@@ -252,6 +263,8 @@ def document(folder):
     parts += [ops_section(f"Kernels beside PyTorch: {name[4:-5]}", read(name)) for name in names if name.startswith("ops_")]
     parts += [cpu_llama_section(f"LLaMA of 1.1B parameters beside llama.cpp: {name[10:-5]}", read(name))
               for name in names if name.startswith("cpu_llama_")]
+    benches = [(name[16:-5], read(name)) for name in names if name.startswith("cpu_bench_llama_")]
+    parts += [cpu_bench_section(benches)] if benches else []
     parts += [cpu_gpt2_section(f"GPT-2 small, f32 prefill beside onnxruntime: {name[9:-5]}", read(name))
               for name in names if name.startswith("cpu_gpt2_")]
     parts += [cpu_sam_section(f"Segment Anything (ViT-B) beside onnxruntime: {name[8:-5]}", read(name))
