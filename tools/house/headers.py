@@ -3,6 +3,7 @@
 import hashlib
 import os
 import re
+import shutil
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,9 +12,17 @@ COMMAND = ["g++", "-std=c++20", "-fsyntax-only", "-Wall", "-Wextra", "-Werror", 
 # Headers of sources that are compiled once per instruction set.
 SIMD = ["-DTENON_ISA=header_check", "-mavx2", "-mfma", "-mf16c", "-mbmi2"]
 AVX512 = ["-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl"]
+NEON_COMPILER = "aarch64-linux-gnu-g++"  # of *_neon.h; installed for ./check --aarch64
+NEON = ["-DTENON_ISA=header_check", "-march=armv8.2-a+dotprod+i8mm"]
+
+
+def is_neon(path):
+    return path.endswith("_neon.h")
 
 
 def flags(path):
+    if is_neon(path):
+        return NEON
     extra = SIMD if "/simd/" in path else []
     if path.endswith("_test_support.h"):
         extra = ['-DTENON_SOURCE_DIR=""', '-DTENON_GOLDEN_TOKENIZERS=""', '-DTENON_GOLDEN_MODELS=""']  # as the build gives it to tests
@@ -37,6 +46,8 @@ def digest(root, path, known):
 def compiles(root, path):
     language = "c" if path.startswith("include/") and path.endswith(".h") else "c++"
     command = ["gcc", "-std=c11", "-fsyntax-only", "-Wall", "-Wextra", "-Werror"] if language == "c" else COMMAND
+    if is_neon(path):
+        command = [NEON_COMPILER, *COMMAND[1:]]
     run = subprocess.run([*command, *flags(path), "-Isrc", "-Iinclude", "-x", language, "-"],
                          input=f'#include "{path.split("/", 1)[1]}"\n', cwd=root, capture_output=True, text=True)
     return path, run.returncode == 0, run.stderr
@@ -49,6 +60,10 @@ def check(root, build, cores):
     paths = sorted(str(p.relative_to(root)) for folder in ("src", "include")
                    for suffix in ("*.h", "*.hpp") for p in (root / folder).rglob(suffix)
                    if "backends/cuda" not in str(p))
+    if not shutil.which(NEON_COMPILER):
+        for path in filter(is_neon, paths):
+            print(f"skip {path}: no {NEON_COMPILER}")
+        paths = [path for path in paths if not is_neon(path)]
     known = {}
     now = {path: digest(root, path, known) for path in paths}
     todo = [path for path in paths if now[path] not in good]
