@@ -58,6 +58,32 @@ struct TileFetch {
   int64_t count = 0, bytes = 0;
 };
 
+// The transpose of a product, w x^T: rows of x become columns of panels, which is little work where
+// the weight w has more rows. A panel is 1 to `most_vectors` vectors of `lanes` columns wide.
+struct InPlacePanel {
+  int vectors = 0;
+  int64_t units = 0;                // of k
+  const float* const* w = nullptr;  // [rows]: where the units of each row begin
+  int64_t rows = 0;
+  const float* x = nullptr;  // [units, vectors * lanes]
+  float* c = nullptr;        // [rows, vectors * lanes]
+  bool accumulate = false;
+  TileFetch fetch;  // weight rows that come after these
+  const void* next_x = nullptr;
+  int64_t next_x_bytes = 0;
+};
+struct InPlaceKernels {
+  int lanes, most_vectors;
+  int square;  // columns that `turn` takes
+  // Transposes `rows` (<= vectors * lanes) rows of k-contiguous elements into
+  // [elements, vectors * lanes], anything finite beyond `rows` where the last row is.
+  void (*pack_x)(DType dtype, const void* const* rows_from, int64_t rows, int vectors,
+                 int64_t elements, float* to);
+  void (*multiply)(const InPlacePanel& panel);
+  // to[i, row] = c[row, i], i < square; rows up to a multiple of `square` are read and written.
+  void (*turn)(const float* c, int64_t c_pitch, int64_t rows, float* to, int64_t to_pitch);
+};
+
 // A matrix product in tiles. Numbers are in units of 4 bytes along k: one f32, or a pair of bf16.
 // A tile is C[m, columns] (+)= A[m, k] B[k, columns], m <= max_rows, `columns` fixed per ISA.
 struct GemmKernels {
@@ -75,6 +101,8 @@ struct GemmKernels {
   // b_pitch: units between rows of B; c_pitch: floats between rows of C.
   void (*tile)(int m, int64_t units, const void* a, const void* b, int64_t b_pitch, float* c,
                int64_t c_pitch, bool accumulate, const TileFetch& fetch);
+  // For weights whose rows can be read where they lie; null: they are packed.
+  const InPlaceKernels* in_place = nullptr;
 };
 // Units between two rows of A, a constant so that tile addresses need no registers; not a multiple
 // of 4 KiB, so that the rows of a tile fall into different cache sets.
@@ -237,6 +265,7 @@ struct PairAttentionKernels {
 #if defined(__x86_64__)
 namespace avx2 {
 extern const RowKernels kRows;
+extern const InPlaceKernels kInPlace;
 extern const GemmKernels kGemm;
 extern const GemvKernels kGemv;
 extern const AttentionKernels kAttention;
@@ -245,6 +274,7 @@ extern const Codes4Kernels kCodes4;
 }  // namespace avx2
 namespace avx512 {
 extern const RowKernels kRows;
+extern const InPlaceKernels kInPlace;
 extern const GemmKernels kGemm;
 extern const GemvKernels kGemv;
 extern const AttentionKernels kAttention;
@@ -265,6 +295,7 @@ extern const PairAttentionKernels kPairAttention;
 #elif defined(__aarch64__)
 namespace neon {
 extern const RowKernels kRows;
+extern const InPlaceKernels kInPlace;
 extern const GemmKernels kGemm;
 extern const GemvKernels kGemv;
 extern const AttentionKernels kAttention;

@@ -5,6 +5,8 @@
 
 #include <gtest/gtest.h>
 
+#include <map>
+
 #include "backends/cpu/test_kernels.h"
 
 namespace tenon::cpu {
@@ -60,11 +62,32 @@ INSTANTIATE_TEST_SUITE_P(All, LinearBlocks,
                                          LinearShape{24, 60, 1031}, LinearShape{25, 65, 1025},
                                          LinearShape{40, 130, 2500}, LinearShape{257, 33, 530},
                                          LinearShape{200, 65, 1100}, LinearShape{450, 40, 64},
-                                         LinearShape{130, 300, 257}),
+                                         LinearShape{130, 300, 257}, LinearShape{130, 310, 530},
+                                         LinearShape{525, 140, 1030}),
                          [](const auto& test) {
                            return std::to_string(test.param.m) + "x" +
                                   std::to_string(test.param.n) + "x" + std::to_string(test.param.k);
                          });
+
+// The order of a sum is that of k in blocks, whatever the tiles are: also for other rows of x
+// beside it.
+TEST(Linear, ARowDoesNotDependOnTheRowsBesideIt) {
+  constexpr int64_t m = 525, n = 140, k = 1030;
+  ops::Attributes attributes = ops::to_attributes(ops::Linear{.activation = "", .dtype = "f32"});
+  Tensor x = make_random(DType::F32, {m, k}, 7), w = make_random(DType::F32, {n, k}, 8);
+  Tensor y = Tensor::make(DType::F32, {m, n});
+  std::map<std::string, std::vector<float>> all;
+  run_all("linear", attributes, {x, w, {}, {}}, {y},
+          [&](const std::string& name) { all[name].assign(y.as<float>(), y.as<float>() + m * n); });
+  for (int64_t few : {26, 70, 129}) {
+    Tensor part = Tensor::make(DType::F32, {few, k}), result = Tensor::make(DType::F32, {few, n});
+    std::copy_n(x.as<float>(), few * k, part.as<float>());
+    run_all("linear", attributes, {part, w, {}, {}}, {result}, [&](const std::string& name) {
+      for (int64_t i = 0; i < few * n; ++i)
+        ASSERT_EQ(result.as<float>()[i], all.at(name)[i]) << name << ", " << few << " rows, " << i;
+    });
+  }
+}
 
 TEST(Linear, ActivationComesBetweenBiasAndResidual) {
   ops::Attributes attributes = ops::to_attributes(ops::Linear{.activation = "relu", .dtype = ""});

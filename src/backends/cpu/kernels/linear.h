@@ -7,8 +7,9 @@
 #include "tensor/formats/quantised_weight.h"
 
 // The ways of `linear` share one implementation, since the number of rows is known only when it
-// runs: few rows stream the weight once (linear_gemv.cc), more go through packed tiles
-// (linear_gemm.cc), where a small weight is packed once for all of them (linear_tall.cc).
+// runs: few rows stream the weight once (linear_gemv.cc), more are transposed, so that the weight
+// is read where it lies (linear_in_place.cc), or go through packed tiles (linear_gemm.cc); a small
+// weight is packed once for many of them (linear_tall.cc).
 namespace tenon::cpu {
 
 // A quantised weight as kernels read it: panels of 32 columns of y, one after the other.
@@ -54,10 +55,16 @@ int64_t tall_workspace(const LinearSizes& sizes, const GemmKernels& gemm);
 void run_tall(const LinearCall& call, const RowKernels& rows, const GemmKernels& gemm,
               Workspace workspace);
 
+// Rows of a weight read where they lie, with rows of x transposed in place of it.
+int64_t in_place_workspace(const LinearSizes& sizes, const InPlaceKernels& kernels);
+void run_in_place(const LinearCall& call, const RowKernels& rows, const InPlaceKernels& kernels,
+                  Workspace workspace);
+
 // For any number of rows up to sizes.m.
 inline int64_t product_workspace(const LinearSizes& sizes, const GemmKernels& gemm) {
-  return std::max(
-      {gemv_workspace(sizes), gemm_workspace(sizes, gemm), tall_workspace(sizes, gemm)});
+  int64_t many =
+      gemm.in_place ? in_place_workspace(sizes, *gemm.in_place) : gemm_workspace(sizes, gemm);
+  return std::max({gemv_workspace(sizes), many, tall_workspace(sizes, gemm)});
 }
 
 // The kernels of a product of f32, or of pairs of bf16 where x and the weight are bf16.
@@ -90,6 +97,8 @@ inline void run_product(const LinearCall& call, const RowKernels& rows, const Ge
     run_gemv(call, rows, gemv, workspace);
   } else if (is_tall({.m = call.m, .n = call.n, .k = call.k}, gemm)) {
     run_tall(call, rows, gemm, workspace);
+  } else if (gemm.in_place) {
+    run_in_place(call, rows, *gemm.in_place, workspace);
   } else {
     run_gemm(call, rows, gemm, workspace);
   }

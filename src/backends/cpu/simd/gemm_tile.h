@@ -102,12 +102,12 @@ constexpr int64_t kPackPrefetch = 512;
 
 // The whole squares of kSquare rows from element `first` to `end`; returns the elements that are
 // done.
-template <class Unit, class Element>
+template <class Unit, int columns, class Element>
 inline int64_t pack_squares(const Element* const* rows_from, int64_t first, int64_t end,
                             float* to) {
   constexpr int64_t step = kSquare * Unit::kElements;
-  to += first / Unit::kElements * kTileColumns;
-  for (; first + step <= end; first += step, to += kSquare * kTileColumns) {
+  to += first / Unit::kElements * columns;
+  for (; first + step <= end; first += step, to += kSquare * columns) {
     SquareRow square[kSquare];
 #pragma GCC unroll 8
     for (int r = 0; r < kSquare; ++r) {
@@ -117,13 +117,13 @@ inline int64_t pack_squares(const Element* const* rows_from, int64_t first, int6
     }
     transpose(square);
 #pragma GCC unroll 8
-    for (int k = 0; k < kSquare; ++k) store_units(to + k * kTileColumns, square[k]);
+    for (int k = 0; k < kSquare; ++k) store_units(to + k * columns, square[k]);
   }
   return first;
 }
 
 // The elements from `first` on, fewer than a square has.
-template <class Unit, class Element>
+template <class Unit, int columns, class Element>
 void pack_tail(const Element* const* rows_from, int64_t elements, int64_t first, float* to) {
   Element tails[kSquare][kSquare * Unit::kElements] = {};
   const Element* tails_from[kSquare];
@@ -131,21 +131,21 @@ void pack_tail(const Element* const* rows_from, int64_t elements, int64_t first,
     memcpy(tails[r], rows_from[r] + first, (elements - first) * sizeof(Element));
     tails_from[r] = tails[r];
   }
-  float square[kSquare * kTileColumns];
-  pack_squares<Unit>(tails_from, 0, kSquare * Unit::kElements, square);
+  float square[kSquare * columns];
+  pack_squares<Unit, columns>(tails_from, 0, kSquare * Unit::kElements, square);
   int64_t units = (elements - first + Unit::kElements - 1) / Unit::kElements;
-  to += first / Unit::kElements * kTileColumns;
+  to += first / Unit::kElements * columns;
   for (int64_t k = 0; k < units; ++k) {
-    memcpy(to + k * kTileColumns, square + k * kTileColumns, kSquare * sizeof(float));
+    memcpy(to + k * columns, square + k * columns, kSquare * sizeof(float));
   }
 }
 
-template <class Unit, class Element>
+template <class Unit, class Element, int columns = kTileColumns>
 void pack_rows(const void* const* rows_from, int64_t rows, int64_t elements, float* to) {
-  constexpr int kSquares = kTileColumns / kSquare;
+  constexpr int kSquares = columns / kSquare;
   // Rows that do not exist repeat the last one: what they give is never looked at.
   const Element* from[kSquares][kSquare];
-  for (int64_t row = 0; row < kTileColumns; ++row) {
+  for (int64_t row = 0; row < columns; ++row) {
     auto* start = static_cast<const Element*>(rows_from[row < rows ? row : rows - 1]);
     from[row / kSquare][row % kSquare] = start;
   }
@@ -155,10 +155,35 @@ void pack_rows(const void* const* rows_from, int64_t rows, int64_t elements, flo
     int64_t end = first + kStretch < elements ? first + kStretch : elements;
     for (int i = 0; i < kSquares; ++i) {
       float* column = to + i * kSquare;
-      int64_t done = pack_squares<Unit>(from[i], first, end, column);
-      if (done < end) pack_tail<Unit>(from[i], end, done, column);
+      int64_t done = pack_squares<Unit, columns>(from[i], first, end, column);
+      if (done < end) pack_tail<Unit, columns>(from[i], end, done, column);
     }
   }
+}
+
+// One f32; rows of any float type are expanded while they are packed.
+struct FloatUnit {
+  static constexpr int kElements = 1;
+  static F multiply(F a, F b, F c) { return fma(a, b, c); }
+};
+
+struct FromF32 : FloatUnit {
+  static SquareRow load_square(const float* from) { return load_units(from); }
+};
+struct FromBf16 : FloatUnit {
+  static SquareRow load_square(const uint16_t* from) { return bf16_units(from); }
+};
+struct FromF16 : FloatUnit {
+  static SquareRow load_square(const uint16_t* from) { return f16_units(from); }
+};
+
+template <int columns>
+void pack_floats(DType dtype, const void* const* rows_from, int64_t rows, int64_t elements,
+                 float* to) {
+  if (dtype == DType::F32) return pack_rows<FromF32, float, columns>(rows_from, rows, elements, to);
+  if (dtype == DType::BF16)
+    return pack_rows<FromBf16, uint16_t, columns>(rows_from, rows, elements, to);
+  pack_rows<FromF16, uint16_t, columns>(rows_from, rows, elements, to);
 }
 
 }  // namespace tenon::cpu::TENON_ISA
