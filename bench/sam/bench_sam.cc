@@ -66,8 +66,9 @@ class Bench {
     options.devices = {device::DeviceId::parse(device)};
     Clock::time_point begin = Clock::now();
     predictor_ = sam::Predictor::open(plan::PlanFile::open(plan), options);
-    std::printf("{\"device\": \"%s\", \"open_seconds\": %.6g}\n",
-                session().device().description().c_str(), seconds_since(begin));
+    std::printf("{\"device\": \"%s\", \"open_seconds\": %.6g, \"tactics\": %zu}\n",
+                session().device().description().c_str(), seconds_since(begin),
+                session().tactics().size());
     free_before_ = session().device().free_bytes();
   }
 

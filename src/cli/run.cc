@@ -12,6 +12,7 @@
 #include "cli/run_report.h"
 #include "cli/run_sam.h"
 #include "cli/sampling_options.h"
+#include "cli/tactics_note.h"
 #include "cli/verb.h"
 #include "pipelines/llm/engine.h"
 #include "plan/plan_file.h"
@@ -118,21 +119,6 @@ class Generation {
   size_t shown_ = 0;
   std::deque<std::optional<llm::Result>> results_;
 };
-
-// Measured choices that did not fit are listed: what runs is right all the same.
-void note_tactics(const runtime::Session& session, Console& console) {
-  for (const std::string& line : session.tactics().skipped())
-    console.note("note: tactic skipped: " + line);
-}
-
-data::Json tactics_json(const runtime::Session& session) {
-  data::Json skipped = data::Json::array(), json = data::Json::object();
-  for (const std::string& line : session.tactics().skipped()) skipped.push_back(line);
-  json.set("origin", session.tactics_origin());
-  json.set("known", static_cast<int64_t>(session.tactics().size()));
-  json.set("skipped", std::move(skipped));
-  return json;
-}
 
 constexpr const char* kCommonOptions[] = {"plan",    "--device",    "--json",
                                           "--quiet", "--log-level", "--help"};

@@ -16,6 +16,7 @@
 #include "cli/interruption.h"
 #include "cli/proof_note.h"
 #include "cli/sketch.h"
+#include "cli/tactics_note.h"
 #include "imaging/decode.h"
 #include "imaging/overlay.h"
 #include "imaging/png_write.h"
@@ -288,10 +289,12 @@ void run_sam(std::shared_ptr<const plan::PlanFile> file, const SamOptions& optio
   throw_if_interrupted();
   std::vector<ShownMask> masks = find_masks(*predictor, picture.image, options, timing, console);
   write_results(options, picture.image, masks);
+  note_tactics(predictor->session(), console);
   if (console.json()) {
     Json fields = report_json(options, picture, masks, timing);
     console.print_document("run", fields.set("device", options.device.to_string())
                                       .set("proof_note", proof)
+                                      .set("tactics", tactics_json(predictor->session()))
                                       .set("command", command_line()));
   } else {
     print_masks(masks, options.sketch, console);

@@ -4,6 +4,7 @@
 
 #include "cli/interruption.h"
 #include "cli/proof_note.h"
+#include "cli/tactics_note.h"
 #include "cli/verb.h"
 #include "compiler/version.h"
 #include "plan/plan_file.h"
@@ -38,6 +39,7 @@ void serve(const ServeCommand& command, Console& console) {
   options.plan_digest = to_hex(file->identity());
   options.proof_note = proof_note(*file, predictor->session().device());
   if (!options.proof_note.empty()) console.note("note: " + options.proof_note);
+  note_tactics(predictor->session(), console);
   server::SamService service(*predictor, options);
   server::HttpServer http(listening, service);
   service.set_load([&] { return std::pair(http.running(), http.waiting()); });
@@ -50,7 +52,8 @@ void serve(const ServeCommand& command, Console& console) {
   data::Json started = data::Json::object();
   started.set("url", http.url()).set("port", int64_t{http.port()});
   if (console.json()) {
-    console.print_document("serve", started.set("device", options.device));
+    started.set("device", options.device).set("tactics", tactics_json(predictor->session()));
+    console.print_document("serve", started);
   } else {
     console.print(fmt::format("{}/\n", http.url()));
   }

@@ -70,12 +70,15 @@ VerbAction declare_tune(CLI::App& app) {
   app.add_option("-o,--output", options.output, "tactics file; else PLAN.tactics, which run uses")
       ->type_name("FILE");
   app.add_option("--batches", options.batches,
-                 "numbers of sequences that decode together; else 1, 2, 4 ... of the plan")
+                 "how many sequences decode together: else 1, 2, 4 ... of the plan; of a plan for "
+                 "pictures how many prompts: else 1, 64")
       ->delimiter(',');
-  app.add_option("--prompts", options.prompts, "lengths of prompts; else 64 to 512")
+  app.add_option("--prompts", options.prompts,
+                 "lengths of prompts: else 64 to 512; of a plan for pictures the points of each "
+                 "prompt, one more where there is no box: else 2")
       ->delimiter(',');
   app.add_option("--context", options.context,
-                 "positions a sequence may have; 0: the plan's, at most 2048")
+                 "positions a sequence may have; 0: the plan's, at most 2048; not for pictures")
       ->capture_default_str();
   app.add_option("--rounds", options.rounds, "of each measurement; the median counts")
       ->check(CLI::Range(1, 1000))

@@ -24,16 +24,23 @@ void merge(std::vector<TensorRange>& all, std::vector<TensorRange> more) {
 
 }  // namespace
 
+void run_check(runtime::StageRunner& runner, const models::CheckCall& call, StageOutputs& result) {
+  std::vector<TensorView> inputs;
+  for (const models::CheckInput& input : call.inputs) {
+    inputs.push_back(input.call < 0 ? input.value.view()
+                                    : result.calls.at(input.call).at(input.output).view());
+  }
+  std::vector<Tensor> outputs;
+  for (const TensorView& output : runner.run(inputs))
+    outputs.push_back(make_f32(runner.to_host(output)));
+  result.calls.push_back(std::move(outputs));
+}
+
 StageOutputs run_checks(runtime::Session& session, const models::StageChecks& checks,
                         Ranges ranges) {
   StageOutputs result;
   for (const models::CheckCall& call : checks.calls) {
     runtime::StageRunner& runner = session.stage(call.stage);
-    std::vector<TensorView> inputs;
-    for (const models::CheckInput& input : call.inputs) {
-      inputs.push_back(input.call < 0 ? input.value.view()
-                                      : result.calls.at(input.call).at(input.output).view());
-    }
     RangeRecorder recorder(runner.stage());
     if (ranges == Ranges::Yes) {
       runner.set_observer([&](size_t step, std::span<const TensorView> outputs) {
@@ -41,14 +48,25 @@ StageOutputs run_checks(runtime::Session& session, const models::StageChecks& ch
         return false;
       });
     }
-    std::vector<Tensor> outputs;
-    for (const TensorView& output : runner.run(inputs))
-      outputs.push_back(make_f32(runner.to_host(output)));
+    run_check(runner, call, result);
     runner.set_observer({});
     merge(result.ranges, recorder.take());
-    result.calls.push_back(std::move(outputs));
   }
   return result;
+}
+
+SymbolValues symbols_of(const plan::Stage& stage, const models::CheckCall& call) {
+  SymbolValues symbols;
+  for (size_t i = 0; i < call.inputs.size(); ++i) {
+    const models::CheckInput& input = call.inputs[i];
+    if (input.call >= 0) continue;
+    const Shape& shape = stage.values[stage.inputs[i]].type.shape;
+    for (size_t axis = 0; axis < shape.size(); ++axis) {
+      if (std::optional<std::string> name = shape[axis].symbol_name())
+        symbols[*name] = input.value.extents()[axis];
+    }
+  }
+  return symbols;
 }
 
 SymbolValues largest_check(const plan::Stage& stage, const models::StageChecks& checks) {
@@ -56,15 +74,8 @@ SymbolValues largest_check(const plan::Stage& stage, const models::StageChecks& 
   for (const plan::SymbolRange& range : stage.symbols) symbols[range.name] = range.least;
   for (const models::CheckCall& call : checks.calls) {
     if (call.stage != stage.name) continue;
-    for (size_t i = 0; i < call.inputs.size(); ++i) {
-      const models::CheckInput& input = call.inputs[i];
-      if (input.call >= 0) continue;
-      const Shape& shape = stage.values[stage.inputs[i]].type.shape;
-      for (size_t axis = 0; axis < shape.size(); ++axis) {
-        std::optional<std::string> name = shape[axis].symbol_name();
-        if (name) symbols[*name] = std::max(symbols[*name], input.value.extents()[axis]);
-      }
-    }
+    for (const auto& [name, value] : symbols_of(stage, call))
+      symbols[name] = std::max(symbols[name], value);
   }
   return symbols;
 }

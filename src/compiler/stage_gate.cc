@@ -60,6 +60,14 @@ void hold(const OutputComparison& c, const StageBudget& budget, GateResult& resu
   if (result.failures.size() > before && result.first_bad.empty()) result.first_bad = c.name;
 }
 
+const plan::Stage& stage_named(const plan::Plan& plan, const std::string& name) {
+  auto found = std::find_if(plan.stages.begin(), plan.stages.end(),
+                            [&](const plan::Stage& stage) { return stage.name == name; });
+  if (found == plan.stages.end())
+    throw Error(ErrorCode::BadInput, "the plan has no such stage").got(name);
+  return *found;
+}
+
 std::string output_name(const plan::Stage& stage, size_t output) {
   const std::vector<std::string>& names = stage.values[stage.outputs[output]].names;
   return names.empty() ? std::to_string(output) : names[0];
@@ -111,6 +119,16 @@ data::Json to_json(const StageBudget& budget) {
   return json;
 }
 
+StageBudget stage_budget_of(const plan::Plan& plan) {
+  const data::Json& json = plan.budgets;
+  StageBudget budget{json.get_double("max_error_over_rms", 0),
+                     json.get_double("max_relative_norm", 0), json.get_double("min_mask_iou", 0),
+                     json.get_bool("loosened", false)};
+  bool holds = budget.max_error_over_rms > 0 || budget.max_relative_norm > 0;
+  if (holds && budget.min_mask_iou > 0) return budget;
+  throw Error(ErrorCode::BadInput, "the plan says no budget").at("budgets").got(json.dump());
+}
+
 StageOutputs run_stage_oracle(const LoweredPlan& oracle, const WeightSource& weights,
                               const models::StageChecks& checks) {
   CheckpointConstants constants(weights, oracle.recipes);
@@ -118,35 +136,44 @@ StageOutputs run_stage_oracle(const LoweredPlan& oracle, const WeightSource& wei
   return run_checks(session, checks, Ranges::Yes);
 }
 
-GateResult run_stage_gate(const StageGateTask& task) {
-  auto session = runtime::Session::open(task.file, {.devices = {task.device}});
-  StageOutputs got = run_checks(*session, task.checks);
+GateResult compare_stages(const StageOutputs& got, const StageOutputs& reference,
+                          const models::StageChecks& checks, const plan::Plan& plan,
+                          const StageBudget& budget) {
   GateResult result;
   std::vector<OutputComparison> all;
   data::Json outputs = data::Json::array();
-  const std::vector<std::string>& signs = task.checks.sign_outputs;
-  for (size_t i = 0; i < task.checks.calls.size(); ++i) {
-    const models::CheckCall& call = task.checks.calls[i];
-    const plan::Stage& stage = session->stage(call.stage).stage();
-    for (size_t j = 0; j < got.calls[i].size(); ++j) {
+  const std::vector<std::string>& signs = checks.sign_outputs;
+  for (size_t i = 0; i < checks.calls.size(); ++i) {
+    const models::CheckCall& call = checks.calls[i];
+    const plan::Stage& stage = stage_named(plan, call.stage);
+    for (size_t j = 0; j < got.calls.at(i).size(); ++j) {
       std::string name = output_name(stage, j);
       bool is_signs = std::find(signs.begin(), signs.end(), name) != signs.end();
       OutputComparison comparison =
-          compare_output(got.calls[i][j], task.reference.calls.at(i).at(j), is_signs);
+          compare_output(got.calls[i][j], reference.calls.at(i).at(j), is_signs);
       comparison.name = call.stage + "." + name;
       comparison.what = call.what;
-      hold(comparison, task.budget, result);
+      hold(comparison, budget, result);
       outputs.push_back(to_json(comparison));
       all.push_back(std::move(comparison));
     }
   }
   result.passed = result.failures.empty();
+  result.report.set("check_data", checks.origin).set("budget", to_json(budget));
+  result.report.set("against_oracle", worst_of(all)).set("outputs", std::move(outputs));
+  result.report.set("passed", result.passed);
+  if (!result.first_bad.empty()) result.report.set("first_bad", result.first_bad);
+  return result;
+}
+
+GateResult run_stage_gate(const StageGateTask& task) {
+  auto session = runtime::Session::open(task.file, {.devices = {task.device}});
+  StageOutputs got = run_checks(*session, task.checks);
+  GateResult result =
+      compare_stages(got, task.reference, task.checks, session->plan(), task.budget);
   result.proof_level = "self";
   result.report.set("proves", what_it_proves(session->device()));
-  result.report.set("proof", result.proof_level).set("check_data", task.checks.origin);
-  result.report.set("budget", to_json(task.budget)).set("against_oracle", worst_of(all));
-  result.report.set("outputs", std::move(outputs)).set("passed", result.passed);
-  if (!result.first_bad.empty()) result.report.set("first_bad", result.first_bad);
+  result.report.set("proof", result.proof_level);
   result.report.set("device", session->device().description());
   result.report.set("fingerprint", session->device().fingerprint());
   return result;

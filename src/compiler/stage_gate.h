@@ -14,6 +14,13 @@ struct StageBudget {
 };
 StageBudget default_stage_budget(DType precision);
 data::Json to_json(const StageBudget& budget);
+// The budget a plan was built with. Throws ErrorCode::BadInput where it says none.
+StageBudget stage_budget_of(const plan::Plan& plan);
+
+// Holds every output of every call of `checks` against the reference's.
+GateResult compare_stages(const StageOutputs& got, const StageOutputs& reference,
+                          const models::StageChecks& checks, const plan::Plan& plan,
+                          const StageBudget& budget);
 
 // The unfused graphs on the fp32 CPU kernels, weights from the checkpoint.
 StageOutputs run_stage_oracle(const LoweredPlan& oracle, const WeightSource& weights,

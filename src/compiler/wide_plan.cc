@@ -34,4 +34,22 @@ plan::Plan make_wide_plan(const plan::Plan& plan) {
   return wide;
 }
 
+plan::Plan make_f32_plan(const plan::Plan& plan) {
+  plan::Plan wide = make_wide_plan(plan);
+  for (plan::Stage& stage : wide.stages) {
+    for (plan::ValueInfo& value : stage.values) {
+      bool plain = value.role == plan::ValueRole::Constant && !value.type.quant;
+      if (plain && is_half(value.type.dtype)) value.type.dtype = DType::F32;
+    }
+  }
+  return wide;
+}
+
+TensorView WideConstants::constant(size_t index) {
+  TensorView view = file_->constant(index);
+  if (!is_half(view.dtype)) return view;
+  widened_.push_back(make_f32(view));
+  return widened_.back().view();
+}
+
 }  // namespace tenon::compiler

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <list>
 #include <memory>
 
 #include "plan/plan_file.h"
@@ -12,6 +13,10 @@ namespace tenon::compiler {
 // only, where there is no checkpoint.
 plan::Plan make_wide_plan(const plan::Plan& plan);
 
+// The same with 16-bit weights as f32, too: every kernel of pictures takes one type. WideConstants
+// goes with it.
+plan::Plan make_f32_plan(const plan::Plan& plan);
+
 // The weights of a plan file.
 class PlanConstants : public runtime::ConstantSource {
  public:
@@ -20,6 +25,19 @@ class PlanConstants : public runtime::ConstantSource {
 
  private:
   std::shared_ptr<const plan::PlanFile> file_;
+};
+
+// The weights of a plan file, 16-bit ones widened for the step that needs them.
+class WideConstants : public runtime::ConstantSource {
+ public:
+  explicit WideConstants(std::shared_ptr<const plan::PlanFile> file) : file_(std::move(file)) {}
+  TensorView constant(size_t index) override;
+  bool stable() const override { return false; }
+  void begin_step() override { widened_.clear(); }
+
+ private:
+  std::shared_ptr<const plan::PlanFile> file_;
+  std::list<Tensor> widened_;
 };
 
 }  // namespace tenon::compiler

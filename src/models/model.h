@@ -58,6 +58,11 @@ struct StageChecks {
   std::vector<std::string> sign_outputs;  // by name: logits whose signs are the answer, i.e. masks
 };
 
+// A size in which a decoder of prompts is checked: so many together, of so many points each.
+struct CheckSize {
+  int64_t prompts = 1, points = 2;
+};
+
 // A model whose stages take and give plain tensors: everything that is no language model.
 struct StagedModelInfo {
   std::string pipeline;                           // who runs the plan: "sam"
@@ -90,11 +95,17 @@ struct Architecture {
   BuiltModel (*build)(const ModelSource& source);
   // Whether weights alone, published without a config, are this architecture; none: never.
   bool (*recognises)(const WeightSource& weights) = nullptr;
+  // Checks in given sizes, from what a plan says about its model
+  // (StagedModelInfo::description); none: a language model.
+  StageChecks (*checks_in)(const data::Json& description,
+                           std::span<const CheckSize> sizes) = nullptr;
 };
 
 // The architecture a config names. Throws ErrorCode::Unsupported saying which known one is nearest
 // and what differs.
 const Architecture& find_architecture(const data::Json& config);
+// The architecture of that name; null where there is none.
+const Architecture* architecture_named(std::string_view name);
 // The architecture that recognises weights which come without a config; null where none does.
 const Architecture* recognise_weights(const WeightSource& weights);
 

@@ -55,6 +55,13 @@ size_t shared_keys(const data::Json& config, const Architecture& architecture) {
 
 }  // namespace
 
+const Architecture* architecture_named(std::string_view name) {
+  for (const Architecture& architecture : architectures()) {
+    if (architecture.name == name) return &architecture;
+  }
+  return nullptr;
+}
+
 const Architecture* recognise_weights(const WeightSource& weights) {
   for (const Architecture& architecture : architectures()) {
     if (architecture.recognises && architecture.recognises(weights)) return &architecture;

@@ -213,7 +213,8 @@ constexpr std::string_view kKeys[] = {
 }  // namespace
 
 extern const Architecture kSam;
-const Architecture kSam = {"sam", kClasses, "Segment Anything, ViT-B, ViT-L and ViT-H",
-                           kKeys, build,    recognises};
+const Architecture kSam = {"sam",        kClasses, "Segment Anything, ViT-B, ViT-L and ViT-H",
+                           kKeys,        build,    recognises,
+                           sam_checks_in};
 
 }  // namespace tenon::models

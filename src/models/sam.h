@@ -47,4 +47,8 @@ enum class SamPointLabel : int32_t { Padding, Background, Foreground, BoxFirst, 
 // What the pipeline, the plan and its proof need to know beside the graphs.
 StagedModelInfo sam_stages(const SamConfig& config);
 
+// One picture, and its decoders in each size, from StagedModelInfo::description. Throws
+// ErrorCode::BadInput where that does not describe the model.
+StageChecks sam_checks_in(const data::Json& description, std::span<const CheckSize> sizes);
+
 }  // namespace tenon::models

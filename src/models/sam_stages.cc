@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/error.h"
 #include "models/sam.h"
 
 namespace tenon::models {
@@ -69,11 +70,12 @@ CheckInput from_call(int call) {
 }
 
 // Points [prompts, labels.size(), 2] all over the picture, and their labels.
-void add_points(CheckCall& call, std::span<const SamPointLabel> labels, Noise& noise) {
+void add_points(CheckCall& call, int64_t prompts, std::span<const SamPointLabel> labels,
+                Noise& noise) {
   auto points = static_cast<int64_t>(labels.size());
-  Tensor at = Tensor::make(DType::F32, {kPrompts, points, 2});
-  Tensor kinds = Tensor::make(DType::I32, {kPrompts * points});
-  for (int64_t i = 0; i < kPrompts * points; ++i) {
+  Tensor at = Tensor::make(DType::F32, {prompts, points, 2});
+  Tensor kinds = Tensor::make(DType::I32, {prompts * points});
+  for (int64_t i = 0; i < prompts * points; ++i) {
     SamPointLabel label = labels[i % points];
     bool padding = label == SamPointLabel::Padding;
     for (int64_t axis = 0; axis < 2; ++axis)
@@ -84,9 +86,9 @@ void add_points(CheckCall& call, std::span<const SamPointLabel> labels, Noise& n
   call.inputs.push_back(given(std::move(kinds)));
 }
 
-Tensor make_mask_logits(int64_t side, Noise& noise) {
-  Tensor logits = Tensor::make(DType::F32, {kPrompts, side, side});
-  for (int64_t prompt = 0; prompt < kPrompts; ++prompt) {
+Tensor make_mask_logits(int64_t prompts, int64_t side, Noise& noise) {
+  Tensor logits = Tensor::make(DType::F32, {prompts, side, side});
+  for (int64_t prompt = 0; prompt < prompts; ++prompt) {
     float x = noise.next(), y = noise.next(), radius = 0.1f + 0.3f * noise.next();
     for (int64_t i = 0; i < side * side; ++i) {
       float u = static_cast<float>(i % side) / static_cast<float>(side) - x;
@@ -116,13 +118,13 @@ StageChecks make_checks(const SamConfig& c) {
     for (size_t i = 0; i < std::size(prompts); ++i) {
       CheckCall call{"mask_decoder", names[i], {}};
       call.inputs.push_back(from_call(encoder));
-      add_points(call, prompts[i], noise);
+      add_points(call, kPrompts, prompts[i], noise);
       checks.calls.push_back(std::move(call));
     }
     CheckCall masked{"mask_decoder_with_mask", "a click and a mask", {}};
     masked.inputs.push_back(from_call(encoder));
-    add_points(masked, prompts[0], noise);
-    masked.inputs.push_back(given(make_mask_logits(4 * c.grid, noise)));
+    add_points(masked, kPrompts, prompts[0], noise);
+    masked.inputs.push_back(given(make_mask_logits(kPrompts, 4 * c.grid, noise)));
     checks.calls.push_back(std::move(masked));
   }
   return checks;
@@ -154,6 +156,40 @@ data::Json describe(const SamConfig& c) {
 }
 
 }  // namespace
+
+StageChecks sam_checks_in(const data::Json& description, std::span<const CheckSize> sizes) {
+  int64_t image = description.get_int("image_size", 0), grid = description.get_int("grid", 0);
+  if (image < 1 || grid < 1 || image > kMostSide || grid > image) {
+    throw Error(ErrorCode::BadInput, "the plan does not describe a Segment Anything model")
+        .at("model")
+        .got(description.dump());
+  }
+  StageChecks checks;
+  checks.origin = "a generated picture";
+  checks.sign_outputs = {"masks"};
+  CheckCall encode{"image_encoder", "a picture", {}};
+  encode.inputs.push_back(given(make_picture(image, 5)));
+  checks.calls.push_back(std::move(encode));
+  Noise noise(77);
+  for (const CheckSize& size : sizes) {
+    // Foreground and background in turns, then the padding of prompts without a box.
+    std::vector<SamPointLabel> labels;
+    for (int64_t i = 0; i < size.points; ++i)
+      labels.push_back(i % 2 ? SamPointLabel::Background : SamPointLabel::Foreground);
+    if (size.points > 1) labels.back() = SamPointLabel::Padding;
+    std::string what =
+        std::to_string(size.prompts) + " x " + std::to_string(size.points) + " points";
+    for (const char* stage : {"mask_decoder", "mask_decoder_with_mask"}) {
+      CheckCall call{stage, what, {}};
+      call.inputs.push_back(from_call(0));
+      add_points(call, size.prompts, labels, noise);
+      if (stage == std::string_view("mask_decoder_with_mask"))
+        call.inputs.push_back(given(make_mask_logits(size.prompts, 4 * grid, noise)));
+      checks.calls.push_back(std::move(call));
+    }
+  }
+  return checks;
+}
 
 StagedModelInfo sam_stages(const SamConfig& config) {
   StagedModelInfo info;

@@ -324,7 +324,7 @@ void StageRunner::run_steps(const Binding& binding) {
 
 double StageRunner::time_steps(std::span<const size_t> steps, const Candidate& candidate,
                                int rounds, double give_up) {
-  TENON_CHECK(!steps.empty() && !observer_ && (current_binding_ || !current_symbols_.empty()));
+  TENON_CHECK(!steps.empty() && !observer_ && has_views_);
   const Binding& binding = binding_for(current_symbols_);
   ops::OpDesc desc = describe_step(stage_, stage_.steps[steps[0]], binding.bounds);
   desc.by_tactic = true;
@@ -403,7 +403,9 @@ std::span<const TensorView> StageRunner::run(std::span<const StageInput> inputs)
     const Binding& binding = binding_for(symbols);
     // Uploading the weights may fail half-way through the views: then there are none.
     current_binding_ = nullptr;
+    has_views_ = false;
     make_views(binding, symbols);
+    has_views_ = true;
     current_binding_ = &binding;
     current_symbols_ = std::move(symbols);
   }

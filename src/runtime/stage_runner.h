@@ -96,6 +96,7 @@ class StageRunner {
   std::map<SymbolValues, std::unique_ptr<Recorded>> recorded_;
   SymbolValues current_symbols_;
   const Binding* current_binding_ = nullptr;
+  bool has_views_ = false;         // of current_symbols_; a growing workspace does not move them
   std::vector<TensorView> views_;  // of each value
   std::vector<TensorView> outputs_;
   std::vector<TensorView> step_inputs_, step_outputs_, observed_;

@@ -1,9 +1,13 @@
 """`tenon tune`: tactics beside a plan, in it, of other devices, damaged; and the range guard."""
 import json
 import os
+import signal
 import struct
+import subprocess
+import time
 import unittest
 
+import tenon_case
 from tenon_case import TenonCase, golden_model, main, miniature
 
 SIZES = ["--batches", "1", "--prompts", "16", "--context", "64", "--rounds", "1"]
@@ -81,6 +85,71 @@ class Tactics(TenonCase):
         self.tenon("tune", "absent.plan", code=3)
         self.tenon("tune", self.plan, "--device", "cuda:77", code=4)
         self.assertEqual(self.left(), ["model.plan"])
+
+
+class Pictures(TenonCase):
+    """A plan of Segment Anything: its stages are measured in sizes of their own."""
+
+    def setUp(self):
+        super().setUp()
+        self.sam = os.path.join(tenon_case.SOURCE, "tests", "golden", "sam")
+        self.plan = self.build(os.path.join(self.sam, "model.safetensors"), "--dtype", "bf16")
+
+    def click(self, *arguments):
+        return self.json("run", self.plan, "--image", os.path.join(self.sam, "picture.png"), "--point", "20,18", *arguments)
+
+    def mask(self, name):
+        """What of the picture's mask is set, by its run lengths."""
+        self.click("--rle", name)
+        with open(self.path(name), encoding="utf-8") as file:
+            return json.load(file)[0]
+
+    def test_measures_proves_and_is_used(self):
+        before = self.mask("before.json")
+        done = self.tenon("tune", self.plan, "--batches", "1,3", "--rounds", "1")
+        self.assertIn("gate passed", done.stdout)
+        self.assertIn("measuring", done.stderr)
+        with open(self.plan + ".tactics", encoding="utf-8") as file:
+            document = json.load(file)
+        self.assertTrue(document["gate"]["passed"])
+        self.assertEqual(document["plan"], self.json("inspect", self.plan)["identity"])
+        report = self.json("tune", self.plan, "--batches", "1,3", "--rounds", "1")["report"]
+        known = {"image_encoder", "mask_decoder", "mask_decoder_with_mask"}
+        self.assertLessEqual({m["stage"] for m in report["measurements"]}, known)
+        used = self.click()["tactics"]
+        self.assertEqual(used["known"], report["tactics"])
+        self.assertTrue(used["origin"].endswith("/model.plan.tactics"), used)
+        self.assertEqual(used["skipped"], [])
+        # Other kernels round otherwise: a pixel at an edge may differ, the mask does not.
+        after = self.mask("after.json")
+        self.assertLessEqual(abs(after["area"] - before["area"]), 0.02 * before["area"] + 2)
+        self.assertAlmostEqual(after["predicted_iou"], before["predicted_iou"], delta=0.05)
+
+    def test_another_plans_or_devices_are_skipped_and_listed(self):
+        self.tenon("tune", self.plan, "--batches", "1", "--rounds", "1")
+        with open(self.plan + ".tactics", encoding="utf-8") as file:
+            document = json.load(file)
+        for change, said in (({"device": "A GPU of tomorrow"}, "A GPU of tomorrow"), ({"plan": "00"}, "another plan")):
+            self.write("model.plan.tactics", json.dumps({**document, **change}))
+            skipped = self.click()["tactics"]["skipped"]
+            self.assertEqual(len(skipped), 1)
+            self.assertIn(said, skipped[0])
+
+    def test_wrong_use(self):
+        self.tenon("tune", self.plan, "--batches", "100000", code=2)
+        self.tenon("tune", self.plan, "--prompts", "0", code=2)
+        self.assertIn("language models", self.tenon("tune", self.plan, "--context", "64", code=2).stderr)
+        self.assertEqual(self.left(), ["model.plan"])
+
+    def test_killed_it_leaves_nothing(self):
+        # 143 once it handles the signal, which a busy machine may not have come to.
+        for number, codes in ((signal.SIGTERM, (143, -signal.SIGTERM)), (signal.SIGKILL, (-signal.SIGKILL,))):
+            process = subprocess.Popen([tenon_case.TENON, "tune", self.plan, "--rounds", "1000"], cwd=self.folder,
+                                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            time.sleep(0.2)
+            process.send_signal(number)
+            self.assertIn(process.wait(timeout=120), codes)
+            self.assertEqual(self.left(), ["model.plan"])
 
 
 class Devices(TenonCase):
