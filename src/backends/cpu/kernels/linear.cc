@@ -6,8 +6,24 @@
 
 namespace tenon::cpu {
 
+namespace {
+
+// Parts of rows lie too far apart for a core to foresee: those of y wait for memory unless they are
+// fetched some rows ahead.
+constexpr int64_t kRowsAhead = 8, kLineBytes = 64;
+
+void fetch_result(const LinearCall& call, int64_t row, int64_t column, int64_t n) {
+  if (row >= call.m) return;
+  const std::byte* y = call.y.at(row, column);
+  for (int64_t at = 0; at < n * call.y.element_bytes(); at += kLineBytes)
+    __builtin_prefetch(y + at, 1);
+}
+
+}  // namespace
+
 void finish_row(const RowKernels& rows, const LinearCall& call, int64_t row, int64_t column,
                 int64_t n, float* sums) {
+  fetch_result(call, row + kRowsAhead, column, n);
   if (call.bias.defined()) {
     const std::byte* from =
         static_cast<const std::byte*>(call.bias.data) + dtype_bytes(call.bias.dtype, column);
