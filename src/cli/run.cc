@@ -60,11 +60,16 @@ std::vector<llm::Request> make_requests(const std::vector<Prompt>& prompts,
   return requests;
 }
 
+struct Shown {
+  bool stream = false;  // each piece as soon as it is certain, else whole results
+  bool ids = false;     // of a plan without a tokenizer: "5,17,3", as --ids takes them
+};
+
 // Steps the engine, shows what is certain, returns the results in the order of the requests.
 class Generation {
  public:
-  Generation(llm::Engine& engine, Console& console, bool stream)
-      : engine_(engine), console_(console), stream_(stream) {}
+  Generation(llm::Engine& engine, Console& console, const Shown& shown)
+      : engine_(engine), console_(console), stream_(shown.stream), ids_(shown.ids) {}
 
   std::vector<llm::Result> run(std::vector<llm::Request> requests) {
     results_.resize(requests.size());
@@ -72,6 +77,7 @@ class Generation {
       engine_.submit(std::move(requests[i]), [this, i](const llm::Update& update) {
         // Printed after the step: what throws here would pass through the engine.
         if (stream_) pending_ += update.text;
+        if (stream_ && ids_ && update.token) add_id(*update.token);
         if (update.result) results_[i] = *update.result;
       });
     }
@@ -96,6 +102,15 @@ class Generation {
     }
   }
 
+  void add_id(int32_t id) {
+    if (streamed_ || !pending_.empty()) pending_ += ",";
+    pending_ += std::to_string(id);
+  }
+
+  std::string whole(const llm::Result& result) const {
+    return ids_ ? fmt::format("{}", fmt::join(result.ids, ",")) : one_line(result.text);
+  }
+
   void show() {
     if (console_.json()) return;
     if (stream_) {
@@ -106,14 +121,14 @@ class Generation {
       return;
     }
     while (shown_ < results_.size() && results_[shown_]) {
-      console_.print_untrusted(one_line(results_[shown_]->text) + "\n");
+      console_.print_untrusted(whole(*results_[shown_]) + "\n");
       ++shown_;
     }
   }
 
   llm::Engine& engine_;
   Console& console_;
-  bool stream_;
+  bool stream_, ids_;
   bool streamed_ = false;
   std::string pending_;
   size_t shown_ = 0;
@@ -158,7 +173,8 @@ void run_language(RunCommand& command, std::shared_ptr<const plan::PlanFile> fil
   options.max_batch_size = command.batch_size;
   std::vector<Prompt> prompts = gather_prompts(command);
   llm::ModelInfo model = llm::read_model_info(file->plan());
-  encode_prompts(prompts, llm::make_tokenizer(file->plan()).get(), command.suffix);
+  auto tokenizer = llm::make_tokenizer(file->plan());
+  encode_prompts(prompts, tokenizer.get(), command.suffix);
   auto defaults = llm::SamplingParams::from_generation(file->plan().generation);
   for (const std::string& field : llm::unfollowed_generation_fields(file->plan().generation)) {
     console.note("note: the plan's generation default " + field + " is not followed");
@@ -173,7 +189,8 @@ void run_language(RunCommand& command, std::shared_ptr<const plan::PlanFile> fil
   auto loaded = std::chrono::steady_clock::now();
   report.load_seconds = std::chrono::duration<double>(loaded - started).count();
   // Results of a file stay one a line, even where it holds one prompt.
-  Generation generation(*engine, console, command.prompts_file.empty());
+  Shown shown{.stream = command.prompts_file.empty(), .ids = !tokenizer};
+  Generation generation(*engine, console, shown);
   report.results = generation.run(std::move(requests));
   report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - loaded).count();
   note_tactics(engine->session(), console);

@@ -48,9 +48,20 @@ void note_unused(const nn::Ledger& ledger, std::vector<std::string>& notes) {
   notes.push_back(note + (count > kShown ? ", ..." : ""));
 }
 
+// What make() returns; its errors say in which folder. Models know the names of files only.
+template <class Make>
+decltype(auto) naming(const std::string& folder, Make make) {
+  try {
+    return make();
+  } catch (Error& error) {
+    error.within(folder);
+    throw;
+  }
+}
+
 // Shapes show most of what must agree; these fields change the result and no shape.
-frontends::Checkpoint add_delta(const frontends::Checkpoint& delta, const data::Json& config,
-                                const std::string& base) {
+frontends::Checkpoint add_delta(const std::string& path, const frontends::Checkpoint& delta,
+                                const data::Json& config, const std::string& base) {
   frontends::ModelFolder folder = frontends::read_model_folder(base);
   Problems problems;
   for (std::string_view field : {"model_type", "num_attention_heads", "num_key_value_heads"}) {
@@ -64,18 +75,8 @@ frontends::Checkpoint add_delta(const frontends::Checkpoint& delta, const data::
                      .accepted(mine->dump()));
   }
   problems.throw_if_any();
-  return frontends::apply_delta(frontends::open_checkpoint(base), delta);
-}
-
-// What make() returns; its errors say in which folder. Models know the names of files only.
-template <class Make>
-decltype(auto) naming(const std::string& folder, Make make) {
-  try {
-    return make();
-  } catch (Error& error) {
-    error.within(folder);
-    throw;
-  }
+  frontends::Checkpoint opened = frontends::open_checkpoint(base);
+  return naming(path, [&] { return frontends::apply_delta(opened, delta); });
 }
 
 }  // namespace
@@ -105,7 +106,7 @@ ImportedModel import_model(const std::string& path, const std::string& base) {
     checkpoint = frontends::open_checkpoint(path);
   }
   const models::Architecture& architecture = *found;
-  if (!base.empty()) checkpoint = add_delta(checkpoint, imported.config, base);
+  if (!base.empty()) checkpoint = add_delta(imported.path, checkpoint, imported.config, base);
   for (const auto& file : checkpoint.files) {
     imported.files.push_back(
         {last_component(file->path()), file->bytes(), to_hex(file->header_digest())});

@@ -107,6 +107,12 @@ TEST(Pattern, TranslatesWhatOnigurumaMeans) {
               ElementsAre("a\n", "b", "\nc"));
 }
 
+TEST(Pattern, WordBoundariesCountMarksAsWords) {
+  // "0" + U+FE0F: the mark goes on with the word, so no boundary follows the digit.
+  EXPECT_THAT(cut(Pattern::regex(R"(\d\b)"), "10\uFE0F 7"), ElementsAre("10\uFE0F ", "7"));
+  EXPECT_THAT(cut(Pattern::regex(R"(\d\B)"), "10\uFE0F 7"), ElementsAre("1", "0", "\uFE0F 7"));
+}
+
 TEST(Pattern, RefusesWhatHasNoEqualForm) {
   for (std::string pattern :
        {R"([a-z&&[^b]])", R"([a[^b]])", R"(a\Kb)", R"((*ACCEPT)a)", R"([\Wx])", R"(\X)"}) {

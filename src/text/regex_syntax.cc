@@ -54,6 +54,16 @@ class Translator {
     }
   }
 
+  // Between a character of Oniguruma's \w and one that is none; PCRE2's own goes by its narrower \w.
+  void boundary(bool negated) {
+    at_ += 2;
+    std::string word = "[" + std::string(kWord) + "]";
+    std::string before = "(?<=" + word + ")", not_before = "(?<!" + word + ")";
+    std::string after = "(?=" + word + ")", not_after = "(?!" + word + ")";
+    out_ += "(?:" + before + (negated ? after : not_after) + "|" + not_before +
+            (negated ? not_after : after) + ")";
+  }
+
   void escape() {
     char c = at_ + 1 < pattern_.size() ? pattern_[at_ + 1] : '\0';
     switch (c) {
@@ -70,6 +80,9 @@ class Translator {
         // PCRE2's own set differs by U+180E only; the other two have no near form.
         if (c != 'S') refuse("a negated set inside a class");
         return copy(2);
+      case 'b':
+      case 'B':
+        return depth_ == 0 ? boundary(c == 'B') : copy(2);  // inside a class: the backspace
       case 'K':
       case 'R':
       case 'X':

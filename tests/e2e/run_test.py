@@ -1,6 +1,7 @@
 """`tenon run`: the texts that transformers wrote, and what the sampling flags do."""
 import json
 import os
+import shutil
 import subprocess
 import unittest
 
@@ -71,6 +72,16 @@ class Flags(TenonCase):
         result = self.json("run", "model.plan", "--ids", text, "--max-new-tokens", 8)["results"][0]
         self.assertEqual(result["prompt_tokens"], 20)
         self.assertEqual(len(result["ids"]), 8)
+
+    def test_a_plan_without_a_tokenizer_prints_ids(self):
+        folder = self.path("bare")
+        shutil.copytree(miniature("llama"), folder, ignore=shutil.ignore_patterns("token*", "special*"))
+        plan = self.build(folder, "--no-gate", name="bare.plan")
+        options = ["--max-new-tokens", "4", "--ignore-eos"]
+        wanted = ",".join(map(str, self.json("run", plan, "--ids", "1,9", *options)["results"][0]["ids"]))
+        self.assertEqual(self.tenon("run", plan, "--ids", "1,9", *options).stdout, wanted + "\n")
+        lines = self.write("ids.jsonl", json.dumps({"ids": [1, 9]}) + "\n")
+        self.assertEqual(self.tenon("run", plan, "--prompts", lines, *options).stdout, wanted + "\n")
 
     def test_a_seed_repeats_alone_and_in_a_batch(self):
         flags = ["--temperature", "1.2", "--seed", "7", "--max-new-tokens", "24", "--ignore-eos"]

@@ -29,36 +29,81 @@ bool has_entry(const std::string& path) {
   return ::lstat(path.c_str(), &status) == 0;
 }
 
-bool is_weights_name(std::string_view name) {
-  for (std::string_view end : {".safetensors", ".bin", ".pth", ".pt"}) {
-    if (name.ends_with(end)) return true;
-  }
-  return false;
+bool ends_with_any(std::string_view name, std::initializer_list<std::string_view> ends) {
+  return std::ranges::any_of(ends, [&](std::string_view end) { return name.ends_with(end); });
 }
 
-// The one file of weights in a folder of another layout; says what the folder holds where there is
-// not exactly one.
-std::string only_weights_file(const std::string& folder) {
+// What a folder without a known layout holds, names in order.
+struct Found {
+  std::vector<std::string> weights;  // of kinds that are read
+  std::vector<std::string> foreign;  // weights of other programs
+  std::string shard;                 // one called "...-00001-of-00003...", or empty
+  bool adapter = false;
+};
+
+Found list_weights(const std::string& folder) {
+  Found found;
   std::error_code failed;
-  std::vector<std::string> found;
   for (const auto& entry : std::filesystem::directory_iterator(folder, failed)) {
     std::string name = entry.path().filename();
-    if (is_weights_name(name)) found.push_back(name);
+    if (name == "adapter_config.json") found.adapter = true;
+    if (ends_with_any(name, {".gguf", ".onnx", ".h5", ".msgpack", ".npz", ".ot"}))
+      found.foreign.push_back(name);
+    if (!ends_with_any(name, {".safetensors", ".bin", ".pth", ".pt", ".ckpt"})) continue;
+    found.weights.push_back(name);
+    if (name.find("-of-0") != name.npos) found.shard = name;
   }
   if (failed) {
     throw Error(ErrorCode::Io, "cannot list the folder: " + failed.message()).at(folder);
   }
-  if (found.size() == 1 && !found[0].ends_with(".safetensors")) {
-    return resolve_in_folder(folder, found[0]);
+  std::ranges::sort(found.weights);
+  std::ranges::sort(found.foreign);
+  return found;
+}
+
+std::string some_of(std::vector<std::string> names) {
+  constexpr size_t kShown = 4;
+  if (names.size() > kShown) names.resize(kShown);
+  return join(names, ", ");
+}
+
+// Why a folder without a known layout cannot be read, and what would help.
+Error no_weights(const std::string& folder, const Found& found) {
+  if (found.adapter) {
+    return Error(ErrorCode::Unsupported, "an adapter (LoRA), not a whole model")
+        .at(folder)
+        .got("adapter_config.json")
+        .accepted("the weights of a whole model")
+        .fix("with PEFT: model.merge_and_unload().save_pretrained(DIR), then build DIR");
+  }
+  if (!found.shard.empty()) {
+    const Layout& layout = kLayouts[found.shard.ends_with(".safetensors") ? 0 : 1];
+    return Error(ErrorCode::BadInput, "shards without their index")
+        .at(folder)
+        .got(some_of(found.weights))
+        .accepted(layout.index)
+        .fix("download " + std::string(layout.index) + ", which is published beside them");
   }
   Error error(ErrorCode::BadInput, "no weights in the folder");
   error.at(folder).accepted(
       "model.safetensors, pytorch_model.bin, one of them with .index.json and shards, "
-      "consolidated.*.pth with params.json, or a single .pth, .pt or .bin file");
-  std::sort(found.begin(), found.end());
-  if (found.size() > 4) found.resize(4);
-  if (!found.empty()) error.got(join(found, ", ")).fix("give the path of one file");
-  throw error;
+      "consolidated.*.pth with params.json, or a single .pth, .pt, .ckpt or .bin file");
+  if (!found.weights.empty()) {
+    error.got(some_of(found.weights)).fix("give the path of one file");
+  } else if (!found.foreign.empty()) {
+    error.got(some_of(found.foreign)).fix("take the safetensors or PyTorch files of the model");
+  }
+  return error;
+}
+
+// The one file of weights in a folder of another layout.
+std::string only_weights_file(const std::string& folder) {
+  Found found = list_weights(folder);
+  bool one = found.weights.size() == 1 && found.shard.empty() && !found.adapter;
+  if (one && !found.weights[0].ends_with(".safetensors")) {
+    return resolve_in_folder(folder, found.weights[0]);
+  }
+  throw no_weights(folder, found);
 }
 
 // The index may not reach files through names of its own choice: links are resolved by
@@ -151,22 +196,36 @@ void CheckpointFolder::open_single(const std::string& path) {
 
 void CheckpointFolder::open_index(const std::string& folder, const std::string& index_path) {
   std::vector<std::string> warnings;  // said only where the checkpoint is accepted
+  Problems problems;                  // of all shards, so that one look shows what is missing
   for (const auto& [shard, tensors] : read_index(index_path)) {
-    std::string path;
     try {
-      path = resolve_in_folder(folder, shard);
-    } catch (Error& error) {
-      error.within(index_path);
-      throw;
+      std::string warning = add_shard(folder, shard, tensors, index_path);
+      if (!warning.empty()) warnings.push_back(std::move(warning));
+    } catch (const Error& error) {
+      problems.add(error);
     }
-    check_one_link(path);
-    std::shared_ptr<const WeightFile> file = open_weight_file(path);
-    std::string warning = check_listed(*file, tensors, index_path);
-    if (!warning.empty()) warnings.push_back(std::move(warning));
-    add(std::move(file));
   }
+  problems.throw_if_any();
   index_names();
   for (const std::string& warning : warnings) log_warn(warning);
+}
+
+// Returns a warning, or "".
+std::string CheckpointFolder::add_shard(const std::string& folder, const std::string& shard,
+                                        const std::vector<std::string>& tensors,
+                                        const std::string& index_path) {
+  std::string path;
+  try {
+    path = resolve_in_folder(folder, shard);
+  } catch (Error& error) {
+    error.within(index_path);
+    throw;
+  }
+  check_one_link(path);
+  std::shared_ptr<const WeightFile> file = open_weight_file(path);
+  std::string warning = check_listed(*file, tensors, index_path);
+  add(std::move(file));
+  return warning;
 }
 
 void CheckpointFolder::add(std::shared_ptr<const WeightFile> file) {

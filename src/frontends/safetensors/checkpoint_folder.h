@@ -33,6 +33,8 @@ class CheckpointFolder : public WeightSource {
   void add(std::shared_ptr<const WeightFile> file);
   void open_single(const std::string& path);
   void open_index(const std::string& folder, const std::string& index_path);
+  std::string add_shard(const std::string& folder, const std::string& shard,
+                        const std::vector<std::string>& tensors, const std::string& index_path);
   void index_names();
 
   std::vector<std::shared_ptr<const WeightFile>> files_;

@@ -97,6 +97,33 @@ TEST(CheckpointFolder, AFolderWithoutWeightsSaysWhatItHolds) {
   EXPECT_EQ(error.got(), "adapter.safetensors");
 }
 
+TEST(CheckpointFolder, SaysWhatAFolderIsThatIsNoModel) {
+  TestFolder shards, adapter, foreign;
+  shards.write("model-00001-of-00002.safetensors", shard({"a"}, 'x'));
+  Error error = error_of(shards.path());
+  EXPECT_THAT(error.problem(), HasSubstr("without their index"));
+  EXPECT_EQ(error.accepted(), "model.safetensors.index.json");
+  adapter.write("adapter_config.json", "{}");
+  adapter.write("adapter_model.bin", "x");
+  error = error_of(adapter.path());
+  EXPECT_EQ(error.code(), ErrorCode::Unsupported);
+  EXPECT_THAT(error.fix(), HasSubstr("merge_and_unload"));
+  foreign.write("model-q4.gguf", "GGUF");
+  EXPECT_EQ(error_of(foreign.path()).got(), "model-q4.gguf");
+}
+
+TEST(CheckpointFolder, AllMissingShardsAreNamedAtOnce) {
+  TestFolder folder;
+  folder.write("1.safetensors", shard({"a"}, 'p'));
+  folder.write(
+      "model.safetensors.index.json",
+      R"({"weight_map": {"b": "2.safetensors", "c": "3.safetensors", "a": "1.safetensors"}})");
+  Error error = error_of(folder.path());
+  EXPECT_THAT(error.what(), HasSubstr("2 problems"));
+  EXPECT_THAT(error.what(), HasSubstr("2.safetensors: cannot open"));
+  EXPECT_THAT(error.what(), HasSubstr("3.safetensors: cannot open"));
+}
+
 TEST(ModelFolder, ReadsConfigAndGeneration) {
   TestFolder folder;
   folder.write("config.json", R"({"model_type": "llama", "rope_theta": 10000.0})");

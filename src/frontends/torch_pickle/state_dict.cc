@@ -46,7 +46,7 @@ class Finder {
       throw Error(ErrorCode::BadInput, "the file holds no tensors")
           .fix("save model.state_dict(), not the model");
     }
-    drop_common_prefix();
+    drop_common_prefixes();
     check_names();
     return std::move(found_);
   }
@@ -138,14 +138,16 @@ class Finder {
     found_.tensors.push_back({name, tensor});
   }
 
-  // torch.nn.DataParallel puts it before every name.
-  void drop_common_prefix() {
-    constexpr std::string_view kPrefix = "module.";
-    for (const NamedPickleTensor& entry : found_.tensors) {
-      if (!entry.name.starts_with(kPrefix) || entry.name.size() == kPrefix.size()) return;
+  // torch.nn.DataParallel and torch.compile put these before every name, in either order.
+  void drop_common_prefixes() {
+    for (std::string_view prefix : {"module.", "_orig_mod.", "module."}) {
+      bool common = std::ranges::all_of(found_.tensors, [&](const NamedPickleTensor& entry) {
+        return entry.name.starts_with(prefix) && entry.name.size() > prefix.size();
+      });
+      if (!common) continue;
+      for (NamedPickleTensor& entry : found_.tensors) entry.name.erase(0, prefix.size());
+      found_.notes.push_back("'" + std::string(prefix) + "' before every name is dropped");
     }
-    for (NamedPickleTensor& entry : found_.tensors) entry.name.erase(0, kPrefix.size());
-    found_.notes.push_back("'module.' before every name is dropped");
   }
 
   void check_names() const {
