@@ -152,6 +152,10 @@ std::optional<int64_t> parse_int(const std::string& text, int base) {
   if (begin == text.npos) return std::nullopt;
   std::string digits = text.substr(begin, end - begin + 1);
   if (digits[0] == '+') digits.erase(0, 1);
+  size_t first = digits.starts_with('-') ? 1 : 0;
+  char mark = base == 16 ? 'x' : base == 8 ? 'o' : base == 2 ? 'b' : '\0';
+  if (digits.size() > first + 2 && digits[first] == '0' && (digits[first + 1] | 32) == mark)
+    digits.erase(first, 2);
   int64_t number = 0;
   auto [stop, error] = std::from_chars(digits.data(), digits.data() + digits.size(), number, base);
   if (error != std::errc() || stop != digits.data() + digits.size()) return std::nullopt;
@@ -197,17 +201,30 @@ Value abs_filter(Call& call) {
   return Value::of(std::abs(number));
 }
 
+// To decimals as Python's round(): by the number's exact value, ties to even. A product with a
+// power of ten would round twice.
+double rounded(double number, int64_t decimals) {
+  constexpr size_t kMostDigits = 400;  // of a double before the point, and 80 more
+  char digits[kMostDigits + 300];
+  if (!std::isfinite(number)) return number;
+  auto [end, error] = std::to_chars(digits, digits + sizeof digits, number,
+                                    std::chars_format::fixed, static_cast<int>(decimals));
+  return parse_number(std::string(digits, end)).value_or(number);
+}
+
 Value round_filter(Call& call) {
   Bound given(call, {"precision", "method"});
   double number = checked_number(call);
-  double scale =
-      std::pow(10.0, static_cast<double>(std::clamp<int64_t>(given.integer(0, 0), -300, 300)));
+  int64_t decimals = std::clamp<int64_t>(given.integer(0, 0), -300, 300);
+  double scale = std::pow(10.0, static_cast<double>(decimals));
   std::string method = given.string(1, "common");
   if (method == "ceil") return Value::of(std::ceil(number * scale) / scale);
   if (method == "floor") return Value::of(std::floor(number * scale) / scale);
   if (method != "common") throw call.state.error("round takes common, ceil or floor").got(method);
   if (call.self.is_integral() && scale >= 1) return call.self;
-  return Value::of(std::nearbyint(number * scale) / scale);
+  double result =
+      decimals >= 0 ? rounded(number, decimals) : std::nearbyint(number * scale) / scale;
+  return call.self.is_integral() ? Value::of(static_cast<int64_t>(result)) : Value::of(result);
 }
 
 Value length_filter(Call& call) {
