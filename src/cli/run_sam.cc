@@ -320,8 +320,9 @@ void declare_sam(CLI::App& app, SamOptions& options) {
   app.add_flag("--multimask", options.multimask,
                "all masks of an object (whole, part, part of it), not the best one")
       ->group(kPictureOptions);
-  app.add_flag("--everything", options.everything, "every object of the picture")
-      ->group(kPictureOptions);
+  CLI::Option* everything =
+      app.add_flag("--everything", options.everything, "every object of the picture")
+          ->group(kPictureOptions);
   add("--mask-input", options.mask_input,
       "logits of an earlier, small mask of the object, as --logits writes them")
       ->type_name("FILE");
@@ -341,10 +342,10 @@ void declare_sam(CLI::App& app, SamOptions& options) {
       ->check(CLI::Range(1, 100000));
   sam::EverythingOptions& s = options.settings;
   auto setting = [&](const char* name, auto& target, const char* what) {
-    add(name, target, what)->capture_default_str();
+    add(name, target, what)->capture_default_str()->needs(everything);
   };
+  add("--points-per-batch", s.points_per_batch, "prompts that run at once")->capture_default_str();
   setting("--points-per-side", s.points_per_side, "everything: clicks on a side of the grid");
-  setting("--points-per-batch", s.points_per_batch, "prompts that run at once");
   setting("--pred-iou-thresh", s.pred_iou_thresh,
           "everything: masks of a higher predicted IoU stay");
   setting("--stability-score-thresh", s.stability_score_thresh,

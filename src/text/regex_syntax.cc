@@ -54,7 +54,8 @@ class Translator {
     }
   }
 
-  // Between a character of Oniguruma's \w and one that is none; PCRE2's own goes by its narrower \w.
+  // Between a character of Oniguruma's \w and one that is none; PCRE2's own goes by its narrower
+  // \w.
   void boundary(bool negated) {
     at_ += 2;
     std::string word = "[" + std::string(kWord) + "]";

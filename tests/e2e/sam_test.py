@@ -168,11 +168,26 @@ class Sam(TenonCase):
         cases = [(["--point", "1,1"], "nothing to run on"), ([*picture()], "what to look for"),
                  ([*picture(), "--point", "1"], "--point"), ([*picture(), "--everything", "--box", "1,2,3,4"], "what to look for"),
                  (["--prompt", "a dog"], "takes pictures"), ([*picture(), "--point", "1,1", "--top-k", "4"], "--top-k"),
-                 ([*picture(), "--everything", "--box-nms-thresh", "2"], "box-nms-thresh")]
+                 ([*picture(), "--everything", "--box-nms-thresh", "2"], "box-nms-thresh"),
+                 ([*picture(), "--point", "1,1", "--points-per-side", "4"], "--everything")]
         for arguments, message in cases:
             with self.subTest(arguments):
                 self.assertIn(message, self.tenon("run", self.plan, *arguments, code=2).stderr)
         self.assertIn("no language model", self.tenon("chat", self.plan, code=7).stderr)
+
+    def test_places_outside_the_picture(self):
+        with open(picture()[1], "rb") as file:
+            width, height = struct.unpack(">II", file.read(24)[16:])
+        size = f"{width} x {height}"
+        for arguments in (["--point", f"{width + 1},5"], ["--point=-1,5"], ["--point", "nan,1"], ["--point", "1e308,1,0"],
+                          ["--box", "30,30,10,40"], [f"--box={width + 1},0,{width + 9},9"], ["--box=1e9,1,2e9,2"],
+                          ["--box", "1,1,nan,9"]):
+            with self.subTest(arguments):
+                error = self.tenon("run", self.plan, *picture(), *arguments, "-o", "no.png", code=3).stderr
+                self.assertIn(size, error)
+                self.assertFalse(self.exists("no.png"))
+        for arguments in (["--point", f"{width},{height}"], ["--box=-9,-9,20,20"], ["--box", "5,5,5,9"]):
+            self.tenon("run", self.plan, *picture(), *arguments)
 
     def test_language_plans_take_no_pictures(self):
         plan = self.build(tenon_case.miniature("llama"), "--no-gate", name="llama.plan")

@@ -112,6 +112,13 @@ class Serve(TenonCase):
         _, without = self.server.post(masks, {"points": [[20, 18]], "multimask": True})
         self.assertNotEqual(document["masks"][0]["predicted_iou"], without["masks"][0]["predicted_iou"])
 
+    def test_places_outside_the_picture(self):
+        masks = f"/v1/images/{self.picture()}/masks"
+        for prompt in ({"points": [[9999, 5]]}, {"points": [[-1, 5]]}, {"box": [30, 30, 10, 40]}, {"box": [1e300, 1, 1e301, 5]}):
+            status, document = self.server.post(masks, prompt)
+            self.assertEqual(status, 400)
+            self.assertIn("accepted", document["error"]["message"])
+
     def test_everything_is_the_command_lines(self):
         status, document = self.server.post(f"/v1/images/{self.picture()}/everything", LOW)
         self.assertEqual(status, 200)

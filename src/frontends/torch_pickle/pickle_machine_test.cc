@@ -143,8 +143,8 @@ TEST(StateDict, JoinsNestedDictsAndDropsACommonPrefix) {
   EXPECT_THAT(names_in(p2(nested)), ElementsAre("a.b", "c.0", "c.1"));
   std::string parallel = "}" + key("module.a") + tensor() + "s" + key("module.b") + tensor() + "s";
   EXPECT_THAT(names_in(p2(parallel)), ElementsAre("a", "b"));
-  std::string compiled = "}" + key("_orig_mod.module.a") + tensor() + "s" +
-                         key("_orig_mod.module.b") + tensor() + "s";
+  std::string compiled =
+      "}" + key("_orig_mod.module.a") + tensor() + "s" + key("_orig_mod.module.b") + tensor() + "s";
   EXPECT_THAT(names_in(p2(compiled)), ElementsAre("a", "b"));
   std::string mixed = "}" + key("_orig_mod.a") + tensor() + "s" + key("b") + tensor() + "s";
   EXPECT_THAT(names_in(p2(mixed)), ElementsAre("_orig_mod.a", "b"));

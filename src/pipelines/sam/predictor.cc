@@ -8,6 +8,7 @@
 #include <tuple>
 
 #include "base/error.h"
+#include "base/text.h"
 
 namespace tenon::sam {
 namespace {
@@ -21,6 +22,8 @@ constexpr const char* kMaskedDecoder = "mask_decoder_with_mask";
 constexpr const char* kImagePrep = "image_prep";
 constexpr const char* kMaskPost = "mask_post";
 
+constexpr double kMostBeyond = 1e6;  // pixels; far beyond any picture, and exact in f32
+
 // The decoder's inputs for prompts of one form.
 struct Batch {
   std::vector<float> points;    // [prompts, tokens, 2], in [0, 1] of the encoder's square
@@ -32,6 +35,31 @@ int64_t tokens_of(const Prompt& prompt) {
   auto points = static_cast<int64_t>(prompt.points.size());
   // Points without a box have a padding point behind them.
   return points + (prompt.box ? 2 : points > 0 ? 1 : 0);
+}
+
+// Edges belong to the picture: a click on its last pixel may be given as width, height. A box may
+// reach beyond it, as boxes of detectors do. NaN fails every comparison.
+void check_places(const Prompt& prompt, Size picture) {
+  auto width = static_cast<double>(picture.width), height = static_cast<double>(picture.height);
+  std::string size = std::to_string(picture.width) + " x " + std::to_string(picture.height);
+  for (const Point& point : prompt.points) {
+    if (point.x >= 0 && point.x <= width && point.y >= 0 && point.y <= height) continue;
+    throw Error(ErrorCode::BadInput, "a point lies outside the picture")
+        .got(format_double(point.x) + "," + format_double(point.y))
+        .accepted("places in the upright picture of " + size);
+  }
+  if (!prompt.box) return;
+  const PromptBox& box = *prompt.box;
+  bool ordered = box.x0 <= box.x1 && box.y0 <= box.y1;
+  bool meets = box.x0 <= width && box.y0 <= height && box.x1 >= 0 && box.y1 >= 0;
+  bool near = box.x0 >= -kMostBeyond && box.y0 >= -kMostBeyond && box.x1 <= kMostBeyond &&
+              box.y1 <= kMostBeyond;
+  if (ordered && meets && near) return;
+  throw Error(ErrorCode::BadInput,
+              ordered ? "a box lies outside the picture" : "the corners of a box are not in order")
+      .got(format_double(box.x0) + "," + format_double(box.y0) + "," + format_double(box.x1) + "," +
+           format_double(box.y1))
+      .accepted("x0 <= x1, y0 <= y1, in part on the upright picture of " + size);
 }
 
 // The export's choice: below three tokens of points the masks of several, else the single one.
@@ -158,12 +186,7 @@ void Predictor::check(const Prompt& prompt) const {
         .got(std::to_string(prompt.mask_logits.size()))
         .accepted(std::to_string(pixels));
   }
-  bool finite = true;
-  for (const Point& point : prompt.points)
-    finite = finite && std::isfinite(point.x) && std::isfinite(point.y);
-  if (const auto& box = prompt.box)
-    finite = finite && std::isfinite(box->x0 + box->y0 + box->x1 + box->y1);
-  if (!finite) throw Error(ErrorCode::BadInput, "a place of a prompt is not finite");
+  check_places(prompt, picture_);
   if (!std::all_of(prompt.mask_logits.begin(), prompt.mask_logits.end(),
                    [](float value) { return std::isfinite(value); }))
     throw Error(ErrorCode::BadInput, "a logit of a prompt's mask is not finite");

@@ -80,7 +80,8 @@ class Predictor {
 
   // Masks of each object, in order. Objects with prompts of one form share runs of at most
   // `most_at_once`. Throws ErrorCode::Usage where no picture is set or a prompt is empty,
-  // ErrorCode::BadInput where a place is not finite.
+  // ErrorCode::BadInput where a point or a whole box lies outside the picture, or corners are not
+  // in order.
   std::vector<ObjectMasks> predict(std::span<const Prompt> prompts, MaskChoice choice,
                                    int64_t most_at_once = 64);
 
