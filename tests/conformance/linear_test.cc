@@ -104,6 +104,35 @@ std::vector<LinearCase> shape_cases() {
   return cases;
 }
 
+// More than 128 rows, in whole and cut tiles, with everything that may follow the sum.
+std::vector<LinearCase> tall_cases() {
+  constexpr DType kF32 = DType::F32, kNone = DType::Bool;
+  std::vector<LinearCase> cases;
+  for (DType type : {DType::F16, DType::BF16}) {
+    std::string name = "tall_" + std::string(dtype_name(type));
+    auto add = [&](const char* form, int64_t rows, int64_t in, int64_t out, DType y,
+                   const char* activation, DType bias, DType residual) {
+      cases.push_back({name + form, rows, in, out, type, type, y, activation, bias, residual});
+    };
+    add("_129x64x8", 129, 64, 8, type, "", kNone, kNone);
+    add("_200x72x136", 200, 72, 136, kF32, "", kF32, kF32);
+    add("_385x200x328", 385, 200, 328, type, "", kF32, kNone);
+    add("_257x1024x200", 257, 1024, 200, kF32, "", type, type);
+    add("_1100x24x520", 1100, 24, 520, type, "", type, kNone);
+    add("_gelu_erf", 260, 136, 264, type, "gelu_erf", type, kNone);
+    add("_gelu_tanh", 260, 136, 264, type, "gelu_tanh", kF32, kNone);
+    add("_quick_gelu", 140, 72, 168, type, "quick_gelu", kNone, kF32);
+    add("_silu", 140, 72, 168, type, "silu", kNone, type);
+    add("_relu", 140, 72, 168, type, "relu", kF32, type);
+    add("_silu_f32", 140, 72, 168, kF32, "silu", kF32, kNone);
+  }
+  for (LinearCase c : {cases[1], cases[6]}) {
+    c.name += "_slice", c.layout = Layout::StridedRows;
+    cases.push_back(c);
+  }
+  return cases;
+}
+
 std::vector<LinearCase> form_cases() {
   constexpr DType kF32 = DType::F32, kBf16 = DType::BF16, kF16 = DType::F16;
   std::vector<LinearCase> cases = {
@@ -192,6 +221,7 @@ TEST(Conformance, Linear) {
   Suite suite{.op = "linear", .cases = {}, .bounds = bounds, .check = {}};
   for (const LinearCase& c : shape_cases()) suite.cases.push_back(make_case(c));
   for (const LinearCase& c : form_cases()) suite.cases.push_back(make_case(c));
+  for (const LinearCase& c : tall_cases()) suite.cases.push_back(make_case(c));
   // x of rank 3: rows are batch x sequence.
   Random random("rank_3");
   Case rank_3{"rank_3", ops::to_attributes(ops::Linear{}), {}};
