@@ -23,10 +23,16 @@ struct AttentionCase {
   bool pads = true;     // with a window: k and v beyond the grid are given
 };
 
-Case make_case(const AttentionCase& c, DType dtype, DType out, DType kv) {
+struct Types {
+  DType q, k, v, out;
+};
+
+Case make_case(const AttentionCase& c, const Types& types) {
+  DType dtype = types.q, out = types.out;
   std::string name =
       c.name + "_" + std::string(dtype_name(dtype)) + "_" + std::string(dtype_name(out));
-  if (kv != dtype) name += "_of_" + std::string(dtype_name(kv));
+  if (types.k != dtype) name += "_of_" + std::string(dtype_name(types.k));
+  if (types.v != types.k) name += "_v_" + std::string(dtype_name(types.v));
   Random random(name);
   ops::Attention op{c.heads,
                     c.head_dim,
@@ -40,9 +46,9 @@ Case make_case(const AttentionCase& c, DType dtype, DType out, DType kv) {
   result.inputs.push_back(random_floats(random, dtype,
                                         {c.q_batch ? c.q_batch : c.batch, c.queries, width},
                                         {.spread = c.spread, .layout = c.layout}));
-  for (int i = 0; i < 2; ++i) {
+  for (DType part : {types.k, types.v}) {
     result.inputs.push_back(
-        random_floats(random, kv, {kv_batch, c.keys, width}, {.layout = c.layout}));
+        random_floats(random, part, {kv_batch, c.keys, width}, {.layout = c.layout}));
   }
   if (c.grid_h > 0) {
     for (int64_t side : {c.grid_h, c.grid_w}) {
@@ -257,6 +263,31 @@ TEST(Conformance, Attention) {
        .head_dim = 64,
        .grid_h = 3,
        .grid_w = 64},
+      {.name = "grid_2x64",
+       .batch = 1,
+       .queries = 128,
+       .keys = 128,
+       .heads = 2,
+       .head_dim = 64,
+       .grid_h = 2,
+       .grid_w = 64},
+      {.name = "grid_4x64",
+       .batch = 2,
+       .queries = 256,
+       .keys = 256,
+       .heads = 2,
+       .head_dim = 80,
+       .grid_h = 4,
+       .grid_w = 64},
+      {.name = "grid_8x64",
+       .batch = 1,
+       .queries = 512,
+       .keys = 512,
+       .heads = 1,
+       .head_dim = 80,
+       .grid_h = 8,
+       .grid_w = 64,
+       .spread = 4},
       {"long", 1, 5, 1100, 2, 16},
       {"cells_to_tokens", 2, 300, 7, 8, 16},
       {.name = "cells_to_tokens_shared",
@@ -270,20 +301,21 @@ TEST(Conformance, Attention) {
       {"no_batch", 0, 5, 5, 1, 8},
       {"no_queries", 2, 0, 5, 1, 8},
   };
-  const DType types[][2] = {{DType::F32, DType::F32},
-                            {DType::BF16, DType::BF16},
-                            {DType::F16, DType::F16},
-                            {DType::BF16, DType::F32}};
+  using enum DType;
+  const Types types[] = {{F32, F32, F32, F32},
+                         {BF16, BF16, BF16, BF16},
+                         {F16, F16, F16, F16},
+                         {BF16, BF16, BF16, F32}};
   Suite suite{.op = "attention", .cases = {}, .bounds = bounds, .check = {}};
-  for (const auto& type : types) {
-    for (const AttentionCase& form : forms) {
-      suite.cases.push_back(make_case(form, type[0], type[1], type[0]));
-    }
+  for (const Types& type : types) {
+    for (const AttentionCase& form : forms) suite.cases.push_back(make_case(form, type));
   }
-  // Many cells of a picture in f16 look at a few tokens that stayed f32.
   for (const AttentionCase& form : forms) {
-    if (form.grid_h == 0 && form.queries > form.keys)
-      suite.cases.push_back(make_case(form, DType::F16, DType::F16, DType::F32));
+    if (form.grid_h > 0) continue;
+    // Many cells of a picture in f16 look at a few tokens that stayed f32.
+    if (form.queries > form.keys) suite.cases.push_back(make_case(form, {F16, F32, F32, F16}));
+    // Tokens in bf16 look at cells whose q and k stayed f32.
+    if (form.queries <= 16) suite.cases.push_back(make_case(form, {F32, F32, BF16, BF16}));
   }
   run_suite(suite);
 }

@@ -29,6 +29,8 @@ ops::ImplementationList implementations() {
       &kAttentionWindow,
       &kAttentionFewQueries,
       &kAttentionFewKeys,
+      &kAttentionFewWide,
+      &kAttentionGrid,
       &kAttentionFlash,
       &kAttention,
       &kConcat,

@@ -112,11 +112,20 @@ __global__ void __launch_bounds__(kThreads, 1) attention_flash_kernel(Params p) 
     device::wait_for_copies<0>();
     __syncthreads();
     int first = first_query + warp * 16;
-    device::make_bias<T, kDim, Sizes::kPitch>(
-        own_queries, static_cast<const T*>(p.rel_h), p.rel_h_pitch, p.grid_h,
+    // The rows of the grid that the queries lie in; their columns where they lie in one.
+    int least = first / p.grid_w, most = (first + 15) / p.grid_w;
+    int left = least == most ? first % p.grid_w : 0;
+    int right = least == most ? left + 15 : p.grid_w - 1;
+    device::TableQueries<T, kDim> tables([&](int query, int piece) {
+      return own_queries + (query * Sizes::kPitch + piece * 8) * 2;
+    });
+    // Behind the last query there is nothing to look up.
+    most = min(most, p.grid_h - 1);
+    device::make_bias(
+        tables, static_cast<const T*>(p.rel_h), p.rel_h_pitch, p.grid_h, least, most,
         [&](int row) { return (first + row) / p.grid_w; }, own_biases, bias_row);
-    device::make_bias<T, kDim, Sizes::kPitch>(
-        own_queries, static_cast<const T*>(p.rel_w), p.rel_w_pitch, p.grid_w,
+    device::make_bias(
+        tables, static_cast<const T*>(p.rel_w), p.rel_w_pitch, p.grid_w, left, right,
         [&](int row) { return (first + row) % p.grid_w; }, own_biases + p.grid_h, bias_row);
     __syncwarp();
     if constexpr (kBias == Bias::RowPositions) {
@@ -182,6 +191,10 @@ int64_t bias_bytes(int grid_h, int grid_w) {
   return floats * static_cast<int64_t>(sizeof(float));
 }
 
+// Split weights of the largest head leave no registers for columns' biases.
+template <class T, int kDim>
+constexpr bool kKeepsColumns = !(std::is_same_v<T, device::bf16> && kDim == 80);
+
 template <class T, int kDim>
 void launch_dim(const Params& p, int heads, int batches, cudaStream_t stream) {
   auto with = [&](auto kernel, int64_t more_bytes) {
@@ -193,8 +206,9 @@ void launch_dim(const Params& p, int heads, int batches, cudaStream_t stream) {
   };
   if (p.grid_h == 0) {
     with(attention_flash_kernel<T, kDim, Bias::None>, 0);
-  } else if (p.grid_w == keys_of(kDim)) {
-    with(attention_flash_kernel<T, kDim, Bias::RowPositions>, bias_bytes(p.grid_h, p.grid_w));
+  } else if (kKeepsColumns<T, kDim> && p.grid_w == keys_of(kDim)) {
+    constexpr Bias kBias = kKeepsColumns<T, kDim> ? Bias::RowPositions : Bias::Positions;
+    with(attention_flash_kernel<T, kDim, kBias>, bias_bytes(p.grid_h, p.grid_w));
   } else {
     with(attention_flash_kernel<T, kDim, Bias::Positions>, bias_bytes(p.grid_h, p.grid_w));
   }

@@ -131,12 +131,15 @@ __global__ void __launch_bounds__(kThreads, (kLeastBlocks<T, kDim>))
 
     float by_column[2][4];
     if (p.rel_h) {
-      device::make_bias<T, kDim, Sizes::kPitch>(
-          queries_at, static_cast<const T*>(p.rel_h), p.rel_h_pitch, p.window,
+      device::TableQueries<T, kDim> tables([&](int query, int piece) {
+        return queries_at + (query * Sizes::kPitch + piece * 8) * 2;
+      });
+      device::make_bias(
+          tables, static_cast<const T*>(p.rel_h), p.rel_h_pitch, p.window, row, row,
           [&](int) { return row; }, own_biases, kBiasPitch);
-      device::make_bias<T, kDim, Sizes::kPitch>(
-          queries_at, static_cast<const T*>(p.rel_w), p.rel_w_pitch, p.window,
-          [&](int query) { return query; }, own_biases + kColumns, kBiasPitch);
+      device::make_bias(
+          tables, static_cast<const T*>(p.rel_w), p.rel_w_pitch, p.window, 0, p.window - 1,
+          [](int query) { return query; }, own_biases + kColumns, kBiasPitch);
       __syncwarp();
     }
 #pragma unroll

@@ -529,15 +529,6 @@ void launch_dim(const AttentionParams& p, cudaStream_t stream) {
   p.head_dim == 128 ? launch_wgmma<T, 128>(p, stream) : launch_wgmma<T, 64>(p, stream);
 }
 
-// Whether this library and this card have wgmma.
-bool has_wgmma() {
-#ifdef TENON_SM90A
-  return current_card().major == 9;
-#else
-  return false;
-#endif
-}
-
 }  // namespace
 
 bool fits_wgmma_attention(const AttentionParams& p, DType cache) {

@@ -30,6 +30,14 @@ __device__ __forceinline__ uint64_t describe_columns(uint32_t shared_address, in
          (static_cast<uint64_t>(slab_bytes >> 4) << 16) | ((shared_address & 0x3FFFF) >> 4);
 }
 
+// 16 elements (32 bytes) a row, 16-byte piece c of row r at c ^ (r / 4 % 2) (the 32-byte swizzle),
+// at a multiple of 256 bytes: by rows, where the 16 are summed over, or by columns, where 16 rows
+// are.
+__device__ __forceinline__ uint64_t describe_narrow(uint32_t shared_address) {
+  return (uint64_t{3} << 62) | (uint64_t{16} << 32) | (uint64_t{16} << 16) |
+         ((shared_address & 0x3FFFF) >> 4);
+}
+
 // What this thread wrote to shared memory is seen by products behind a barrier that follows: they
 // read by another way than stores write.
 __device__ __forceinline__ void fence_for_products() {
@@ -180,6 +188,29 @@ __device__ __forceinline__ void add_product_64x64(float (&c)[32], uint32_t a0, u
           "+f"(c[14]), "+f"(c[15]), "+f"(c[16]), "+f"(c[17]), "+f"(c[18]), "+f"(c[19]), "+f"(c[20]),
           "+f"(c[21]), "+f"(c[22]), "+f"(c[23]), "+f"(c[24]), "+f"(c[25]), "+f"(c[26]), "+f"(c[27]),
           "+f"(c[28]), "+f"(c[29]), "+f"(c[30]), "+f"(c[31])
+        : "r"(a0), "r"(a1), "r"(a2), "r"(a3), "l"(b));
+  }
+}
+
+// c += a b: a [64, 16] in registers, b [16, 16] described by columns.
+template <class T>
+__device__ __forceinline__ void add_product_64x16(float (&c)[8], uint32_t a0, uint32_t a1,
+                                                  uint32_t a2, uint32_t a3, uint64_t b) {
+  if constexpr (std::is_same_v<T, bf16>) {
+    asm volatile(
+        "{ .reg .pred p; setp.ne.b32 p, 1, 0; "
+        "wgmma.mma_async.sync.aligned.m64n16k16.f32.bf16.bf16 {%0, %1, %2, %3, %4, %5, %6, %7}, "
+        "{%8, %9, %10, %11}, %12, p, 1, 1, 1; }"
+        : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3]), "+f"(c[4]), "+f"(c[5]), "+f"(c[6]),
+          "+f"(c[7])
+        : "r"(a0), "r"(a1), "r"(a2), "r"(a3), "l"(b));
+  } else {
+    asm volatile(
+        "{ .reg .pred p; setp.ne.b32 p, 1, 0; "
+        "wgmma.mma_async.sync.aligned.m64n16k16.f32.f16.f16 {%0, %1, %2, %3, %4, %5, %6, %7}, "
+        "{%8, %9, %10, %11}, %12, p, 1, 1, 1; }"
+        : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3]), "+f"(c[4]), "+f"(c[5]), "+f"(c[6]),
+          "+f"(c[7])
         : "r"(a0), "r"(a1), "r"(a2), "r"(a3), "l"(b));
   }
 }
