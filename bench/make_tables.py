@@ -228,23 +228,27 @@ def sam_proof_section(report):
 
 
 def sam_section(report):
+    def untuned(entry):
+        return f"{entry['untuned'] * 1e3:.2f} ms" if "untuned" in entry else "-"
+
     rows = []
     for model in report["models"]:
         torch = model["encoder"]["torch"]
         best = min((seconds, mode) for mode, seconds in torch.items())
-        rows.append([model["model"], "encoder, one picture", f"{model['encoder']['seconds'] * 1e3:.2f} ms",
+        rows.append([model["model"], "encoder, one picture", f"{model['encoder']['seconds'] * 1e3:.2f} ms", untuned(model["encoder"]),
                      f"{best[0] * 1e3:.2f} ms ({best[1]})", f"{best[0] / model['encoder']['seconds']:.2f}"])
         for prompts, entry in model["decoder"].items():
-            rows.append([model["model"], f"decoder, {prompts} clicks", f"{entry['seconds'] * 1e3:.2f} ms",
+            rows.append([model["model"], f"decoder, {prompts} clicks", f"{entry['seconds'] * 1e3:.2f} ms", untuned(entry),
                          f"{entry['torch'] * 1e3:.2f} ms (eager)", f"{entry['torch'] / entry['seconds']:.2f}"])
         everything = model["everything"]
         width, height = everything["picture"]
         rows.append([model["model"], f"everything, {everything['points']} points, {width} x {height}, {everything['masks']} masks",
-                     f"{everything['seconds'] * 1e3:.0f} ms", "-", "-"])
+                     f"{everything['seconds'] * 1e3:.0f} ms", "-", "-", "-"])
     return ("## Segment Anything beside PyTorch, f16, batch 1\n\n" + describe_run(report) +
             ". `bench/peers/torch_sam.py`: random weights; pixels and embeddings on the device; \"everything\" from a decoded "
-            "picture to run lengths, about 500 of 3072 masks above the threshold.\n\n" +
-            table(["model", "work", "Tenon", "PyTorch", "speed-up"], rows))
+            "picture to run lengths, about 500 of 3072 masks above the threshold. Tenon with the tactics that `tenon tune` found on "
+            "that card in the same run, and without.\n\n" +
+            table(["model", "work", "Tenon", "untuned", "PyTorch", "speed-up"], rows))
 
 
 def document(folder):

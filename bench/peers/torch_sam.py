@@ -6,7 +6,8 @@
 
 Random weights of the real shapes in f16. The encoder's peer is torch.compile of transformers' SamVisionEncoder (each mode
 named by --modes, the faster one counts), the decoder's is transformers without compiling. Medians; pixels and embeddings
-lie on the device. For "everything" the scores' bias is set so that about 500 of 3072 masks are above the threshold, and all of those
+lie on the device. Ours counts with the tactics of `tenon tune` on that card, beside which the same plan without them stands.
+For "everything" the scores' bias is set so that about 500 of 3072 masks are above the threshold, and all of those
 are kept: every one is made at the size of the picture and written as runs.
 """
 
@@ -16,6 +17,7 @@ import os
 import shutil
 import statistics
 import struct
+import subprocess
 import sys
 import time
 import zlib
@@ -121,10 +123,25 @@ def set_everything_bias(model, photo):
         perceptron.proj_out.bias *= 100
 
 
+def tune(tenon, plan):
+    """Writes the plan's tactics; what the gate saw of them."""
+    started = time.time()
+    done = subprocess.run([tenon, "tune", plan, "--device", "cuda", "--json", "--quiet"], capture_output=True, text=True)
+    if done.returncode != 0:
+        raise RuntimeError(f"tenon tune {plan}: {done.stdout[-1500:]} {done.stderr[-1500:]}")
+    report = json.loads(done.stdout)["report"]
+    gate = report["gate"]
+    return {"seconds": round(time.time() - started, 1), "measured": len(report["measurements"]), "tactics": report["tactics"],
+            "gate": {name: gate[name] for name in ("passed", "held_against", "against_oracle", "without_tactics")},
+            "faster": [{name: m[name] for name in ("step", "steps", "standard", "chosen", "candidates")}
+                       for m in report["measurements"] if m["chosen"] != m["standard"]]}
+
+
 def measure(args, kind, report):
     import torch
 
     folder, plan_path = os.path.join(args.work, kind), os.path.join(args.work, kind + ".plan")
+    plain_path = os.path.join(args.work, kind + ".plain.plan")
     photo = make_photo()
     write_png(os.path.join(args.work, "photo.png"), photo.numpy())
     with torch.no_grad():
@@ -133,25 +150,37 @@ def measure(args, kind, report):
         sam_models.save(model, folder)
         sam_models.build(args.tenon, folder, plan_path, "f16")
         shutil.rmtree(folder)
+        # The same file under a name beside which there are no tactics.
+        os.link(plan_path, plain_path)
+        tuned = tune(args.tenon, plan_path)
         plan = sam_models.Plan(args.bench_sam, plan_path)
         # Ours before and after the peer: a card that slows down shows.
         first = plan.ask("time-encode", REPEATS)["median_seconds"]
+        memory = plan.ask("memory")
+        plain = sam_models.Plan(args.bench_sam, plain_path)
+        assert plan.opened["tactics"] == tuned["tactics"] and plain.opened["tactics"] == 0, (plan.opened, plain.opened)
+        untuned = [plain.ask("time-encode", REPEATS)["median_seconds"]]
         model.half()
         peers = time_encoder(model, args.modes)
+        untuned.append(plain.ask("time-encode", REPEATS)["median_seconds"])
         again = plan.ask("time-encode", REPEATS)["median_seconds"]
-        entry = {"model": kind, "encoder": {"seconds": min(first, again), "first": first, "again": again, "torch": peers}}
-        entry["memory"] = plan.ask("memory")
+        entry = {"model": kind, "tune": tuned, "encoder": {"seconds": min(first, again), "first": first, "again": again,
+                                                           "untuned": min(untuned), "torch": peers}}
+        entry["memory"] = memory
         entry["decoder"] = {}
         for prompts in (1, 64):
             entry["decoder"][str(prompts)] = {
-                "seconds": plan.ask("time-decode", prompts, REPEATS)["median_seconds"], "torch": time_decoder(model, prompts)}
+                "seconds": plan.ask("time-decode", prompts, REPEATS)["median_seconds"],
+                "untuned": plain.ask("time-decode", prompts, REPEATS)["median_seconds"], "torch": time_decoder(model, prompts)}
         # Masks of random weights are noise, and all alike: what the scores let through survives the rest.
         everything = plan.ask("time-everything", os.path.join(args.work, "photo.png"), 32, 5, 0.88, -1, 1)
         entry["everything"] = {"seconds": everything["median_seconds"], "masks": everything["masks"],
                                "samples": everything["samples"], "picture": [WIDTH, HEIGHT], "points": 1024}
         assert SURVIVE[0] <= everything["masks"] <= SURVIVE[1], everything
         plan.close()
-    os.remove(plan_path)
+        plain.close()
+    for path in (plan_path, plain_path, plan_path + ".tactics"):
+        os.remove(path)
     reached = {kind: entry["encoder"]["seconds"]}
     if kind == "vit-b":
         reached |= {f"decoder {n}": entry["decoder"][n]["seconds"] for n in ("1", "64")}

@@ -46,20 +46,31 @@ namespace {
 
 constexpr int kUnit = 8;  // f16 values in 16 bytes
 
-// A thread eight values of a row: rows of any length fill its block.
+constexpr int kTurns = 2;  // units of a thread, so that enough loads are under way
+
+// A unit is eight values of a row: rows of any length fill its block.
 __global__ void __launch_bounds__(kThreads)
     activation_kernel(device::f16* y, int64_t pitch, unsigned count, unsigned units,
                       int activation) {
   device::let_next_start();
   device::wait_for_previous();
-  unsigned i = blockIdx.x * kThreads + threadIdx.x;
-  if (i >= count) return;
   auto kind = static_cast<UnaryKind>(activation);
-  float values[kUnit];
-  device::f16* at = y + static_cast<int64_t>(i / units) * pitch + i % units * kUnit;
-  device::load(at, values);
-  for (float& value : values) value = device::apply_short(kind, value);
-  device::store(at, values);
+  device::f16* at[kTurns];
+  float values[kTurns][kUnit];
+#pragma unroll
+  for (int turn = 0; turn < kTurns; ++turn) {
+    unsigned i = (blockIdx.x * kTurns + turn) * kThreads + threadIdx.x;
+    at[turn] = nullptr;
+    if (i >= count) continue;
+    at[turn] = y + static_cast<int64_t>(i / units) * pitch + i % units * kUnit;
+    device::load(at[turn], values[turn]);
+  }
+#pragma unroll
+  for (int turn = 0; turn < kTurns; ++turn) {
+    if (!at[turn]) continue;
+    for (float& value : values[turn]) value = device::apply_short(kind, value);
+    device::store(at[turn], values[turn]);
+  }
 }
 
 }  // namespace
@@ -71,8 +82,8 @@ void run_linear_activation(const LinearCall& call) {
   for (int64_t row = 0; row < call.m; row += most) {
     auto count = static_cast<unsigned>(std::min<int64_t>(most, call.m - row) * units);
     launch(activation_kernel, "linear_activation",
-           {dim3((count + kThreads - 1) / kThreads), dim3(kThreads), 0, true}, call.stream,
-           y + row * call.y.pitch, call.y.pitch, count, static_cast<unsigned>(units),
+           {dim3((count + kTurns * kThreads - 1) / (kTurns * kThreads)), dim3(kThreads), 0, true},
+           call.stream, y + row * call.y.pitch, call.y.pitch, count, static_cast<unsigned>(units),
            call.activation);
   }
 }
