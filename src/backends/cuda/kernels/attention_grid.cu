@@ -40,13 +40,17 @@ struct Maps {
   CUtensorMap part[2], rest[2];  // of K and V
 };
 
-constexpr int kSlab = kRows * 128;  // bytes
-
 template <int kDim>
 struct Layout {
-  static constexpr int kMatrix = kRows * kDim * 2;
+  static constexpr int kSlab = kRows * 128;  // bytes
+  static constexpr int kMatrix = kSlab / 64 * kDim;
   __host__ __device__ static constexpr int tile(int part, int stage) {
     return kMatrix * (1 + part * kStages + stage);
+  }
+  // Byte offset of 16-byte piece `piece` of query `row`.
+  static __device__ __forceinline__ int query_piece(int row, int piece) {
+    if (piece < 8) return device::swizzled(row, piece, kRows);
+    return kSlab + row * 32 + ((piece - 8) ^ (row / 4 % 2)) * 16;
   }
   static constexpr int kBiases = tile(1, kStages);
   static constexpr int kBytes = kBiases + kRows * kBiasPitch * 4 + 1024;  // slabs lie at 1024
@@ -55,12 +59,6 @@ struct Layout {
 struct Barriers {
   uint64_t full[2][kStages], empty[2][kStages];
 };
-
-// Byte offset of 16-byte piece `piece` of row `row`.
-__device__ __forceinline__ int piece_offset(int row, int piece) {
-  if (piece < 8) return device::swizzled(row, piece, kRows);
-  return kSlab + row * 32 + ((piece - 8) ^ (row / 4 % 2)) * 16;
-}
 
 // One warp a part: K or V.
 template <int kDim>
@@ -80,7 +78,8 @@ __device__ void copy_tiles(const Params& p, const Maps& maps, Barriers& barriers
     device::expect_bytes(full, Layout<kDim>::kMatrix);
     device::copy_box(to, &maps.part[part], batch_row + tile * kKeys, column, full);
     if constexpr (kDim > 64) {
-      device::copy_box(to + kSlab, &maps.rest[part], batch_row + tile * kKeys, column + 64, full);
+      device::copy_box(to + Layout<kDim>::kSlab, &maps.rest[part], batch_row + tile * kKeys,
+                       column + 64, full);
     }
   }
 }
@@ -141,7 +140,8 @@ class Attention {
     for (int i = threadIdx.x % kGroup; i < 64 * kPieces; i += kGroup) {
       int row = i / kPieces, piece = i % kPieces;
       uint4 value = *reinterpret_cast<const uint4*>(q + (first + row) * p_.q_pitch + piece * 8);
-      *reinterpret_cast<uint4*>(shared_ + piece_offset(own_rows_ + row, piece)) = value;
+      *reinterpret_cast<uint4*>(shared_ + Layout<kDim>::query_piece(own_rows_ + row, piece)) =
+          value;
     }
     device::fence_for_products();
     device::sync_warpgroup();
@@ -150,7 +150,7 @@ class Attention {
   __device__ void make_biases() {
     int at_column = warp_ * 16, at_row = static_cast<int>(blockIdx.x) * 2 + group_;
     device::TableQueries<T, kDim> tables([&](int query, int piece) {
-      return base_ + piece_offset(own_rows_ + warp_ * 16 + query, piece);
+      return base_ + Layout<kDim>::query_piece(own_rows_ + warp_ * 16 + query, piece);
     });
     device::make_bias(
         tables, static_cast<const T*>(p_.rel_w), p_.rel_w_pitch, kWide, at_column, at_column + 15,
@@ -209,7 +209,7 @@ class Attention {
   __device__ __forceinline__ void make_scores(int tile) {
     wait_for_tile(0, tile);
     uint32_t keys = base_ + Layout<kDim>::tile(0, tile % kStages);
-    uint32_t queries = base_ + own_rows_ * 128, rest = base_ + kSlab + own_rows_ * 32;
+    uint32_t queries = base_ + own_rows_ * 128, rest = base_ + Layout<kDim>::kSlab + own_rows_ * 32;
     device::hold(scores_);
     device::begin_products();
 #pragma unroll
@@ -219,7 +219,7 @@ class Attention {
     }
     if constexpr (kDim > 64) {
       device::product_64x128<T>(scores_, device::describe_narrow(rest),
-                                device::describe_narrow(keys + kSlab), 1);
+                                device::describe_narrow(keys + Layout<kDim>::kSlab), 1);
     }
     device::commit_products();
   }
@@ -241,11 +241,13 @@ class Attention {
     device::commit_products();
   }
   __device__ __forceinline__ void add(const uint32_t* a, uint32_t values, int step) {
-    device::add_product_64x64<T>(out_, a[0], a[1], a[2], a[3],
-                                 device::describe_columns(values + step * 2048, kSlab));
+    device::add_product_64x64<T>(
+        out_, a[0], a[1], a[2], a[3],
+        device::describe_columns(values + step * 2048, Layout<kDim>::kSlab));
     if constexpr (kDim > 64) {
-      device::add_product_64x16<T>(rest_, a[0], a[1], a[2], a[3],
-                                   device::describe_narrow(values + kSlab + step * 512));
+      device::add_product_64x16<T>(
+          rest_, a[0], a[1], a[2], a[3],
+          device::describe_narrow(values + Layout<kDim>::kSlab + step * 512));
     }
   }
   __device__ __forceinline__ void take_values(int tile) {
