@@ -4,10 +4,9 @@
 
 namespace tenon::cuda::device {
 
-// x erfc(-x / sqrt 2) / 2 to 2^-20 of its value where that is no f16's rounding away from 0 or x,
-// in 20 operations: for results that become f16. 1 / t = 1 + |x| / sqrt 8; the factor log2(e) and
-// the half stand in the coefficients. Source: Press et al., Numerical Recipes in C, 6.2 (a
-// Chebyshev fit of log(erfc(z) e^(z z) / t)).
+// x erfc(-x / sqrt 2) / 2 to 2^-19 of its value, in 20 operations: for results that become f16. The
+// factor log2(e) and the half stand in the coefficients; 1 / t = 1 + |x| / sqrt 8.
+// Source: Press et al., Numerical Recipes in C, 6.2 (a Chebyshev fit of log(erfc(z) e^(z z) / t)).
 __device__ __forceinline__ float gelu_short(float x) {
   // Of infinity nothing is left of the tail; without the bound it would be 0 times infinity.
   float z = fminf(fabsf(x), 64.0f), t;
