@@ -168,15 +168,27 @@ class Attention {
     __syncwarp();
   }
 
+  // The warpgroups issue their products in turns, so that one's softmax meets the other's products.
+  __device__ __forceinline__ void wait_for_turn() {
+    asm volatile("bar.sync %0, 256;" ::"r"(4 + group_) : "memory");
+  }
+  __device__ __forceinline__ void pass_turn() {
+    asm volatile("bar.arrive %0, 256;" ::"r"(5 - group_) : "memory");
+  }
+
+  // Each waits once for every tile but the first, and is passed as many turns.
   __device__ __forceinline__ void run_overlapped(int tiles) {
+    if (group_ == 1 && tiles > 1) pass_turn();
     make_scores(0);
     device::wait_for_products<0>();
     take_scores(0);
     weigh(0);
     weights_.take(scores_);
     for (int tile = 0; tile + 1 < tiles; ++tile) {
+      wait_for_turn();
       make_scores(tile + 1);
       add_values(tile);
+      if (group_ == 0 || tile + 2 < tiles) pass_turn();
       device::wait_for_products<1>();
       take_scores(tile + 1);
       weigh(tile + 1);
