@@ -41,9 +41,12 @@ template <bool four>
 inline Codes prepared(I v) {
   return {v};
 }
+// asm and not the intrinsic: that takes its operands for vectors of another type, and gcc 12 moves
+// accumulators to other registers or to memory between the two.
 template <bool four>
 inline I dot(I sum, const Codes& codes, I x) {
-  return _mm512_dpbusd_epi32(sum, codes.all, x);
+  asm("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(codes.all), "v"(x));
+  return sum;
 }
 inline __m128i rounded16(const float* x, F inverse) {
   return _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(mul(load(x), inverse)));
