@@ -90,12 +90,7 @@ bool asks_for_json(int argc, char** argv) {
   return false;
 }
 
-}  // namespace
-
-int run_program(int argc, char** argv) {
-  open_missing_standard_files();
-  // Writing to a closed pipe is then an ordinary error of write().
-  signal(SIGPIPE, SIG_IGN);
+int run_command_line(int argc, char** argv) {
   CLI::App app("Tenon: from a trained model to a plan file that is proven to run as it should.",
                "tenon");
   app.require_subcommand(1);
@@ -119,6 +114,24 @@ int run_program(int argc, char** argv) {
     return answer_parse_error(app, error, asks_for_json(argc, argv));
   }
   return run_verb(chosen, *chosen_common);
+}
+
+}  // namespace
+
+int run_program(int argc, char** argv) {
+  open_missing_standard_files();
+  // Writing to a closed pipe is then an ordinary error of write().
+  signal(SIGPIPE, SIG_IGN);
+  try {
+    return run_command_line(argc, argv);
+  } catch (const std::bad_alloc&) {
+    // Not even the options' names fit. What they took is free again, which may do for the error.
+    try {
+      print_error(Error(ErrorCode::OutOfMemory, "not enough memory"), asks_for_json(argc, argv));
+    } catch (const std::bad_alloc&) {
+    }
+    return static_cast<int>(ErrorCode::OutOfMemory);
+  }
 }
 
 }  // namespace tenon::cli
