@@ -1,9 +1,13 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
 
 #include "base/checked.h"
 #include "base/error.h"
+#include "base/file.h"
 #include "base/text.h"
 #include "base/thread_pool.h"
 
@@ -20,6 +24,43 @@ TEST(Error, ComposesOneEscapedLine) {
   EXPECT_STREQ(error.what(), "file: tensor \\x1b[31m: bad\\nname; got 1, accepted 2; fix: retry");
   error.within("folder");
   EXPECT_EQ(error.place(), "folder: file: tensor \\x1b[31m");
+}
+
+// 5 MiB and some bytes, in a folder of its own.
+class LargeFile : public testing::Test {
+ protected:
+  void SetUp() override {
+    std::string name = testing::TempDir() + "tenon-large-XXXXXX";
+    ASSERT_NE(mkdtemp(name.data()), nullptr);
+    folder_ = name;
+    for (size_t i = 0; i < (5 << 20) + 77; ++i) text_ += static_cast<char>(i * 31 + i / 4096);
+    std::ofstream(path()) << text_;
+  }
+  void TearDown() override { std::filesystem::remove_all(folder_); }
+  std::string path() const { return folder_ + "/file"; }
+
+  std::string folder_, text_;
+};
+
+TEST_F(LargeFile, HasTheSameBytesInLargePages) {
+  auto file = MappedFile::open(path());
+  EXPECT_EQ(reinterpret_cast<uintptr_t>(file->bytes().data()) % (2 << 20), 0u);
+  file->use_large_pages();
+  std::string_view read(reinterpret_cast<const char*>(file->bytes().data()), file->bytes().size());
+  EXPECT_TRUE(read == text_);
+  EXPECT_FALSE(file->damaged());
+  file->verify_unchanged();
+}
+
+TEST_F(LargeFile, CutWhileItIsMappedIsZerosAndAnError) {
+  auto file = MappedFile::open(path());
+  file->use_large_pages();
+  std::filesystem::resize_file(path(), 3 << 20);
+  EXPECT_EQ(file->bytes()[1], static_cast<std::byte>(text_[1]));
+  EXPECT_EQ(file->bytes()[(4 << 20) + 5], std::byte{0});
+  EXPECT_TRUE(file->damaged());
+  EXPECT_THROW(file->verify_unchanged(), Error);
+  file->use_large_pages();  // of what is no longer there: no harm
 }
 
 TEST(Problems, ThrowsAllAtOnce) {

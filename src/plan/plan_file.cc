@@ -26,6 +26,7 @@ class MappedPlan : public PlanFile {
   const std::string& path() const override { return file_->path(); }
   TensorView constant(size_t index) const override;
   void verify_all_weights() const override;
+  void use_large_pages() const override { file_->use_large_pages(); }
   void verify_unchanged() const override { file_->verify_unchanged(); }
   const std::vector<Section>& sections() const override { return sections_; }
 

@@ -29,6 +29,8 @@ class PlanFile {
   virtual TensorView constant(size_t index) const = 0;
   // Verifies every chunk now, on all cores.
   virtual void verify_all_weights() const = 0;
+  // For a device that reads the weights where they are mapped, whole, in every run.
+  virtual void use_large_pages() const {}
   // Throws where the file was cut or rewritten since it was opened. A plan that was replaced by
   // another (renamed over) stays valid.
   virtual void verify_unchanged() const = 0;

@@ -65,6 +65,7 @@ void Session::make_runners(ConstantSource& constants, const SessionOptions& opti
     source = device_constants_.get();
   }
   check_memory(0);
+  if (file_ && device_->is_host()) file_->use_large_pages();
   for (const plan::Stage& stage : plan_.stages) {
     if (stage.ranks > static_cast<int>(options.devices.size())) {
       throw Error(ErrorCode::Unsupported, "the stage needs more devices")

@@ -297,6 +297,8 @@ TEST(Conformance, Attention) {
        .heads = 4,
        .head_dim = 32,
        .q_batch = 1},
+      {"cells_to_16_tokens", 1, 70, 16, 2, 48, 0, 0, 0, Layout::StridedRows, 8.0},
+      {"cells_to_one_token", 3, 65, 1, 2, 16, 1},
       {"tokens_to_cells", 2, 9, 1300, 2, 16, 1},
       {"no_batch", 0, 5, 5, 1, 8},
       {"no_queries", 2, 0, 5, 1, 8},

@@ -185,6 +185,9 @@ struct Int8Kernels {
   // Codes of 4 bits as [units, 32, 4] bytes.
   void (*unpack)(const uint8_t* codes, int64_t units, uint8_t* to);
   void (*tile)(const Int8Tile& tile);
+  // At most max_rows rows with `panels` panels that lie behind each other and come from memory, the
+  // first of them the tile's: whole panels, c[rows, 32 * panels]. What to fetch it knows itself.
+  void (*stream)(const Int8Tile& tile, int64_t panels);
 };
 
 // Rows that Int8MatrixKernels multiply at once; each so many of them fetch Int8Tile::fetch_lines.
@@ -216,6 +219,15 @@ struct RowFetch {
   int64_t count = 0, bytes = 0;
 };
 
+// K and V of one head with at most kFewKeys keys, as attend_few wants them.
+inline constexpr int kFewKeys = 16;
+struct FewKeys {
+  const float* k;       // [dims, kFewKeys], scaled; beyond count some key again
+  const float* v;       // [count, dims]
+  const float* valid;   // [kFewKeys]: 1, beyond count 0
+  int64_t count, dims;  // dims: a multiple of 16
+};
+
 // A few query rows (m) with rows of a cache as they lie there; k[p] and v[p] are the starts of
 // rows.
 struct AttentionKernels {
@@ -228,6 +240,9 @@ struct AttentionKernels {
   void (*weigh_rows)(DType dtype, const void* const* v, int64_t count, int64_t dims, int64_t m,
                      const float* weights, int64_t weights_pitch, float* sums, int64_t sums_pitch,
                      const RowFetch& fetch);
+  // out[i, :] = softmax(q row i . K) V.
+  void (*attend_few)(const FewKeys& keys, const float* q, int64_t q_pitch, int64_t rows, float* out,
+                     int64_t out_pitch);
 };
 
 // c[rows, 32 panels] (+)= a b, of pairs of bf16 along k: `rows` a multiple of 32, `units` (pairs)

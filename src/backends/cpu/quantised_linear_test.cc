@@ -100,6 +100,29 @@ INSTANTIATE_TEST_SUITE_P(All, QuantisedBlocks,
                                          QuantShape{530, 64, 1056, 32, false,
                                                     0xDA333697CFC631CDu}));
 
+// One or two rows go through several panels side by side, three through one after the other.
+TEST(QuantisedStreams, RowsHaveTheBitsOfThree) {
+  int compared = 0;
+  for (int64_t n : {33, 128, 420}) {
+    for (QuantShape shape :
+         {QuantShape{3, n, 2112, 32, false, 0}, QuantShape{3, n, 4160, 64, true, 0},
+          QuantShape{3, n, 4128, 0, true, 0}, QuantShape{3, n, 96, 0, false, 0}}) {
+      Results three = results_of(shape);
+      for (shape.m = 1; shape.m < 3; ++shape.m) {
+        for (const auto& [name, values] : results_of(shape)) {
+          ASSERT_EQ(values.size(), shape.m * n);
+          for (size_t i = 0; i < values.size(); ++i) {
+            ASSERT_EQ(values[i], three[name][i]) << name << ", " << shape.m << " rows of "
+                                                 << shape.k << " with " << n << ", at " << i;
+          }
+          ++compared;
+        }
+      }
+    }
+  }
+  if (compared == 0) GTEST_SKIP() << "skip no kernel runs on this CPU";
+}
+
 TEST(IsaLimit, NamesAndNothingElse) {
   EXPECT_FALSE(isa_limit(""));
   EXPECT_THROW(isa_limit("sse2"), Error);

@@ -3,6 +3,7 @@
 #include <limits>
 
 #include "backends/cpu/impl_list.h"
+#include "backends/cpu/kernels/attention_few.h"
 #include "backends/cpu/kernels/attention_rows.h"
 #include "backends/cpu/kernels/tables.h"
 #include "base/thread_pool.h"
@@ -250,12 +251,14 @@ template <const Kernels& kernels>
 int64_t workspace_bytes(const ops::OpDesc& desc) {
   auto op = ops::read_attributes<ops::Attention>(*desc.attributes);
   bool relative = desc.inputs.size() > 3 && desc.inputs[3].present;
-  Sizes sizes = sizes_of(attention_shape(op, desc.inputs[0].extents, desc.inputs[1].extents,
-                                         desc.inputs[2].extents, relative),
-                         *kernels.gemm);
+  AttentionShape shape = attention_shape(op, desc.inputs[0].extents, desc.inputs[1].extents,
+                                         desc.inputs[2].extents, relative);
+  Sizes sizes = sizes_of(shape, *kernels.gemm);
   Workspace workspace;
   for (int i = 0; i < process_thread_pool().size(); ++i) take_buffers(sizes, workspace);
-  return workspace.needed();
+  // Asked with the largest sizes: there may be fewer keys when it runs.
+  shape.keys = std::min<int64_t>(shape.keys, kFewKeys);
+  return std::max(workspace.needed(), few_keys_workspace(shape));
 }
 
 template <const Kernels& kernels>
@@ -267,6 +270,10 @@ void run(const ops::RunArgs& args) {
   Sizes sizes = sizes_of(shape, *kernels.gemm);
   if (sizes.batch == 0 || sizes.queries == 0) return;
   TENON_CHECK(sizes.keys > 0);
+  if (has_few_keys(shape)) {
+    return attend_few_keys(shape, tensors, static_cast<float>(op.scale), kernels,
+                           Workspace(args.workspace));
+  }
   Workspace workspace(args.workspace);
   std::vector<Buffers> buffers;
   ThreadPool& pool = process_thread_pool();

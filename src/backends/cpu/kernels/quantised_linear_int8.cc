@@ -19,8 +19,11 @@ constexpr int64_t kPanelBlock = 4, kPitch = kPanelBlock * kPanelRows;
 // multiple of all groups.
 constexpr int64_t kInputsAtOnce = 1024;
 constexpr int64_t kMinPanelBytes = 16 * 1024;
-// Cache lines of 8-bit codes in one step of a tile, 8 units.
-constexpr int64_t kLineBytes = 64, kLinesOfStep = 8 * kPanelRows * kUnitInputs / kLineBytes;
+// Panels that a thread streams at once, and rows of x that are few enough for that.
+constexpr int64_t kLeastStripe = 4, kMostStripe = 64, kMostStreamRows = 8;
+constexpr int64_t kLineBytes = 64;
+// Numbers of x that are rounded sooner than another thread is woken for half of them.
+constexpr int64_t kRoundAlone = 16 * 1024;
 
 int64_t row_block(int64_t m, int64_t pitch, bool matrix) {
   int64_t fitting =
@@ -72,24 +75,25 @@ class RowBlock {
   void run() {
     ThreadPool& pool = process_thread_pool();
     int64_t blocks = ceil_div(sizes_.panels, kPanelBlock);
-    if (sizes_.panels * weight_.panel_bytes() * count_ < kMinPanelBytes * pool.size()) {
+    bool serial = sizes_.panels * weight_.panel_bytes() * count_ < kMinPanelBytes * pool.size();
+    if (serial || count_ * sizes_.inputs <= kRoundAlone) {
       quantise_rows(0, 0, count_);
+    } else {
+      pool.run([&](int thread) {
+        int64_t begin = count_ * thread / pool.size(), end = count_ * (thread + 1) / pool.size();
+        quantise_rows(thread, begin, end);
+      });
+    }
+    if (streams()) return run_streams(serial ? 1 : pool.size());
+    if (serial) {
       for (int64_t block = 0; block < blocks; ++block) finish_block(0, block);
       return;
     }
-    pool.run([&](int thread) {
-      int64_t begin = count_ * thread / pool.size(), end = count_ * (thread + 1) / pool.size();
-      quantise_rows(thread, begin, end);
-    });
-    // Runs of blocks are taken one by one, so that a thread that another process disturbs does not
-    // hold up the rest.
-    int64_t run = count_ > int8_.max_rows ? 1 : std::max<int64_t>(1, blocks / (8 * pool.size()));
+    // Blocks are taken one by one, so that a thread that another process disturbs does not hold up
+    // the rest.
     std::atomic<int64_t> next{0};
     pool.run([&](int thread) {
-      for (int64_t at = next.fetch_add(run); at < blocks; at = next.fetch_add(run)) {
-        for (int64_t block = at; block < std::min(blocks, at + run); ++block)
-          finish_block(thread, block);
-      }
+      for (int64_t block; (block = next.fetch_add(1)) < blocks;) finish_block(thread, block);
     });
   }
 
@@ -118,18 +122,10 @@ class RowBlock {
   void finish_block(int thread, int64_t block) const {
     float* c = buffers_.c + thread * count_ * kPitch;
     int64_t begin = block * kPanelBlock, end = std::min(sizes_.panels, begin + kPanelBlock);
-    bool stream = streams();
     // Parts of x meet all panels before the next: they stay in L2, where the whole of x may not.
-    int64_t step = stream ? sizes_.inputs : kInputsAtOnce;
-    for (int64_t first = 0; first < sizes_.inputs; first += step) {
-      for (int64_t panel = begin; panel < end; ++panel) {
-        float* to = c + (panel - begin) * kPanelRows;
-        if (stream) {
-          multiply_stream(panel, to);
-        } else {
-          multiply(thread, panel, to, first);
-        }
-      }
+    for (int64_t first = 0; first < sizes_.inputs; first += kInputsAtOnce) {
+      for (int64_t panel = begin; panel < end; ++panel)
+        multiply(thread, panel, c + (panel - begin) * kPanelRows, first);
     }
     int64_t column = begin * kPanelRows, columns = std::min(call_.n, end * kPanelRows) - column;
     for (int64_t i = 0; i < count_; ++i) {
@@ -138,7 +134,7 @@ class RowBlock {
   }
 
   // Few rows take codes as they lie in the plan.
-  bool streams() const { return count_ <= int8_.max_rows; }
+  bool streams() const { return count_ <= std::min<int64_t>(int8_.max_rows, kMostStreamRows); }
   int64_t x_block() const { return count_ * kInt8Pitch; }
 
   // All rows through a call that says everything but the rows. Even tiles: 16 rows are 8 + 8.
@@ -185,14 +181,39 @@ class RowBlock {
     return call;
   }
 
-  // Few rows: each panel is a stream, with its own bytes fetched some way ahead.
-  void multiply_stream(int64_t panel, float* c) const {
-    Int8Tile call = part_of(panel, c, 0, sizes_.inputs);
+  // Few rows. Stripes of panels are taken one by one, so that a thread that another process
+  // disturbs does not hold up the rest: long ones first, short ones at the end, where all have to
+  // be waited for.
+  void run_streams(int64_t threads) const {
+    auto stripe_of = [&](int64_t left) {
+      int64_t share = left * 3 / (4 * threads) / kLeastStripe * kLeastStripe;
+      return std::min(left, std::clamp(share, kLeastStripe, kMostStripe));
+    };
+    std::atomic<int64_t> next{0};
+    auto work = [&](int) {
+      for (int64_t begin = next.load(std::memory_order_relaxed);;) {
+        if (begin >= sizes_.panels) return;
+        int64_t panels = stripe_of(sizes_.panels - begin);
+        if (!next.compare_exchange_weak(begin, begin + panels, std::memory_order_relaxed)) continue;
+        finish_stripe(begin, panels);
+        begin = next.load(std::memory_order_relaxed);
+      }
+    };
+    if (threads == 1) return work(0);
+    process_thread_pool().run(work);
+  }
+
+  void finish_stripe(int64_t begin, int64_t panels) const {
+    alignas(64) float c[kMostStreamRows * kMostStripe * kPanelRows];
+    int64_t pitch = panels * kPanelRows, column = begin * kPanelRows;
+    Int8Tile call = part_of(begin, c, 0, sizes_.inputs);
     call.rows = static_cast<int>(count_);
-    call.fetch = call.codes + kStreamAhead;
-    call.streams = true;
-    call.fetch_lines = kLinesOfStep / (weight_.packed ? 2 : 1);
-    int8_.tile(call);
+    call.c_pitch = pitch;
+    int8_.stream(call, panels);
+    for (int64_t i = 0; i < count_; ++i) {
+      int64_t columns = std::min(call_.n - column, pitch);
+      finish_row(rows_, call_, first_ + i, column, columns, c + i * pitch);
+    }
   }
 
   // A part of the panel that stays in L1 meets all rows of x.

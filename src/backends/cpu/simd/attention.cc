@@ -1,4 +1,5 @@
 #include "backends/cpu/isa.h"
+#include "backends/cpu/simd/few_keys.h"
 #include "backends/cpu/simd/prefetch.h"
 #include "backends/cpu/simd/vec.h"
 
@@ -185,6 +186,7 @@ void weigh_rows(DType dtype, const void* const* v, int64_t count, int64_t dims, 
 
 }  // namespace
 
-const AttentionKernels kAttention = {.score_rows = score_rows, .weigh_rows = weigh_rows};
+const AttentionKernels kAttention = {
+    .score_rows = score_rows, .weigh_rows = weigh_rows, .attend_few = attend_few};
 
 }  // namespace tenon::cpu::TENON_ISA

@@ -1,24 +1,8 @@
-#include "backends/cpu/isa.h"
-#include "backends/cpu/simd/prefetch.h"
-#if defined(__aarch64__)
-#include "backends/cpu/simd/int8_dot_neon.h"
-#else
-#include "backends/cpu/simd/int8_dot_x86.h"
-#endif
+#include "backends/cpu/simd/int8_stream.h"
 
 // Products of rows of int8 codes with panels of unsigned codes (tensor/formats/quantised_weight.h).
-// Lanes are columns; 4 bytes of a lane are a unit of inputs.
 namespace tenon::cpu::TENON_ISA {
 namespace {
-
-constexpr int kPanel = 32;
-constexpr int kPart = kVectors * kLanes;
-constexpr int64_t kUnitBytes = kPanel * 4;
-
-inline F scales_at(const PanelScales& scales, int64_t index) {
-  if (scales.half) return load_f16(static_cast<const uint16_t*>(scales.scales) + index);
-  return load(static_cast<const float*>(scales.scales) + index);
-}
 
 // Of a stream from memory each line is asked for three times, at three distances: a core drops a
 // prefetch when its queue of misses is full.
@@ -28,20 +12,6 @@ inline void fetch_ahead(const char*& at, int64_t lines, bool streams) {
     if (!streams) continue;
     fetch_into_l2(at - kStreamAhead / 2);
     fetch_into_l1(at - kStreamAhead * 3 / 4);
-  }
-}
-
-template <int m, bool packed>
-inline void begin_group(const Int8Tile& tile, int64_t group, int part, I (&sums)[m][kVectors]) {
-#pragma GCC unroll 12
-  for (int i = 0; i < m; ++i) {
-    int32_t offset = tile.offsets[i * tile.offsets_pitch + group];
-#pragma GCC unroll 2
-    for (int j = 0; j < kVectors; ++j) {
-      int64_t column = group * kPanel + part * kPart + j * kLanes;
-      const uint8_t* zeros = tile.scales.zeros;
-      sums[i][j] = zeros ? offset_of(zeros + column, packed ? 0 : kShift, offset) : fill(offset);
-    }
   }
 }
 
@@ -126,7 +96,7 @@ void tile_of_rows(const Int8Tile& tile, int part) {
     if (tile.resume) {
       move_sums<m, true>(tile, column, sums);
     } else {
-      begin_group<m, packed>(tile, 0, part, sums);
+      begin_group<m, packed>(tile, tile.scales.zeros, 0, part, sums);
     }
     add_group<m, packed, kind>(tile, walk, sums);
     if (tile.suspend) return move_sums<m, false>(tile, column, sums);
@@ -142,7 +112,7 @@ void tile_of_rows(const Int8Tile& tile, int part) {
 #pragma GCC unroll 12
     for (int i = 0; i < m; ++i) totals[i][0] = totals[i][1] = zero();
     for (int64_t group = 0; group < tile.scales.groups; ++group) {
-      begin_group<m, packed>(tile, group, part, sums);
+      begin_group<m, packed>(tile, tile.scales.zeros, group, part, sums);
       add_group<m, packed, kind>(tile, walk, sums);
 #pragma GCC unroll 2
       for (int j = 0; j < kVectors; ++j) {
@@ -197,6 +167,32 @@ void run_tile(const Int8Tile& tile) {
   }
 }
 
+template <int m>
+void run_streams(const Int8Tile& tile, int64_t panels) {
+  if (tile.packed) {
+    stream_panels<m, true>(tile, panels);
+  } else {
+    stream_panels<m, false>(tile, panels);
+  }
+}
+
+void run_stream(const Int8Tile& tile, int64_t panels) {
+  if (tile.rows == 1) return run_streams<1>(tile, panels);
+  if (tile.rows == 2) return run_streams<2>(tile, panels);
+  Int8Tile one = tile;
+  int64_t scales = tile.scales.groups * kPanel;
+  int64_t codes = scales * tile.scales.units * (tile.packed ? 2 : 4);
+  one.streams = true;
+  one.fetch_lines = (tile.packed ? 4 : 8) * kUnitBytes / 64;
+  for (int64_t panel = 0; panel < panels; ++panel) {
+    one.fetch = one.codes + kStreamAhead;
+    run_tile(one);
+    one.codes += codes;
+    one.scales = scales_behind(one.scales, scales);
+    one.c += kPanel;
+  }
+}
+
 void unpack(const uint8_t* codes, int64_t units, uint8_t* to) {
   for (int64_t pair = 0; pair < units / 2; ++pair, codes += kUnitBytes, to += 2 * kUnitBytes) {
     for (int64_t i = 0; i < kUnitBytes; i += 32) split32(codes + i, to + i, to + kUnitBytes + i);
@@ -233,6 +229,7 @@ const Int8Kernels kInt8 = {.max_rows = kMostRows,
                            .round_row = round_row,
                            .scale_row = scale_row,
                            .unpack = unpack,
-                           .tile = run_tile};
+                           .tile = run_tile,
+                           .stream = run_stream};
 
 }  // namespace tenon::cpu::TENON_ISA
