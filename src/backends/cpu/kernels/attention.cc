@@ -1,5 +1,6 @@
 #include <atomic>
 #include <cmath>
+#include <cstring>
 #include <limits>
 
 #include "backends/cpu/impl_list.h"
@@ -115,9 +116,15 @@ class Head {
   }
 
   void load_values() const {
+    bool plain = tensors_.v.dtype() == DType::F32;
     for (int64_t key = 0; key < sizes_.keys; ++key) {
       float* to = buffers_.v + key * sizes_.v_pitch;
-      kernels_.rows->load(tensors_.v.dtype(), rows_.value(key), sizes_.head_dim, to);
+      // A call for each row would take longer than a short row does.
+      if (plain) {
+        std::memcpy(to, rows_.value(key), sizes_.head_dim * sizeof(float));
+      } else {
+        kernels_.rows->load(tensors_.v.dtype(), rows_.value(key), sizes_.head_dim, to);
+      }
       std::fill(to + sizes_.head_dim, to + sizes_.v_pitch, 0.0f);
     }
   }
