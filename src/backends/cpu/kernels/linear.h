@@ -60,11 +60,19 @@ int64_t in_place_workspace(const LinearSizes& sizes, const InPlaceKernels& kerne
 void run_in_place(const LinearCall& call, const RowKernels& rows, const InPlaceKernels& kernels,
                   Workspace workspace);
 
+// Of many rows of x, which are then read where they lie, with a weight that is_tall says is small.
+int64_t tall_in_place_workspace(const LinearSizes& sizes, const InPlaceKernels& kernels);
+void run_tall_in_place(const LinearCall& call, const RowKernels& rows,
+                       const InPlaceKernels& kernels, Workspace workspace);
+
 // For any number of rows up to sizes.m.
 inline int64_t product_workspace(const LinearSizes& sizes, const GemmKernels& gemm) {
   int64_t many =
       gemm.in_place ? in_place_workspace(sizes, *gemm.in_place) : gemm_workspace(sizes, gemm);
-  return std::max({gemv_workspace(sizes), many, tall_workspace(sizes, gemm)});
+  int64_t tall = gemm.in_place && is_tall(sizes, gemm)
+                     ? tall_in_place_workspace(sizes, *gemm.in_place)
+                     : tall_workspace(sizes, gemm);
+  return std::max({gemv_workspace(sizes), many, tall});
 }
 
 // The kernels of a product of f32, or of pairs of bf16 where x and the weight are bf16.
@@ -96,6 +104,7 @@ inline void run_product(const LinearCall& call, const RowKernels& rows, const Ge
   if (call.m <= gemv.worth_up_to) {
     run_gemv(call, rows, gemv, workspace);
   } else if (is_tall({.m = call.m, .n = call.n, .k = call.k}, gemm)) {
+    if (gemm.in_place) return run_tall_in_place(call, rows, *gemm.in_place, workspace);
     run_tall(call, rows, gemm, workspace);
   } else if (gemm.in_place) {
     run_in_place(call, rows, *gemm.in_place, workspace);

@@ -62,12 +62,8 @@ class TallProduct {
     int64_t block = std::min(kRowBlock, round_up(share, std::min(gemm_.max_rows, 32)));
     std::atomic<int64_t> next{0};
     pool.run([&](int thread) {
-      for (int64_t first = next.fetch_add(block); first < call_.m;) {
-        // What comes next is known one turn ahead, so that it can be fetched meanwhile.
-        int64_t then = next.fetch_add(block);
-        finish_rows(thread, first, std::min(block, call_.m - first), then);
-        first = then;
-      }
+      for (int64_t first; (first = next.fetch_add(block)) < call_.m;)
+        finish_rows(thread, first, std::min(block, call_.m - first));
     });
   }
 
@@ -79,17 +75,7 @@ class TallProduct {
     gemm_.pack_b(call_.weight.dtype(), from, n, call_.k, buffers_.b + panel * sizes_.panel_size());
   }
 
-  // The rows of x that a tile of rows fetches: those in its place from `then` on.
-  TileFetch fetch_of(int64_t row, int64_t then, int64_t units, const void** rows) const {
-    int64_t count =
-        std::clamp<int64_t>(call_.m - then - row, 0, std::min<int64_t>(gemm_.max_rows, kMostRows));
-    for (int64_t i = 0; i < count; ++i) rows[i] = call_.x.at(then + row + i, 0);
-    int64_t steps = std::max<int64_t>(1, units / 16);
-    return {
-        .rows = rows, .count = count, .bytes = ceil_div(call_.k * call_.x.element_bytes(), steps)};
-  }
-
-  void finish_rows(int thread, int64_t first, int64_t count, int64_t then) const {
+  void finish_rows(int thread, int64_t first, int64_t count) const {
     float* a = buffers_.a + thread * buffers_.a_size;
     float* c = buffers_.c + thread * buffers_.c_size;
     int64_t pitch = sizes_.panels * sizes_.columns;
@@ -106,11 +92,8 @@ class TallProduct {
             buffers_.b + panel * sizes_.panel_size() + block * kTileUnits * sizes_.columns;
         for (int64_t row = 0; row < count; row += gemm_.max_rows) {
           auto height = static_cast<int>(std::min<int64_t>(gemm_.max_rows, count - row));
-          bool last = block + 1 == sizes_.k_blocks && panel + 1 == sizes_.panels;
-          const void* next[kMostRows];
           gemm_.tile(height, units, a + row * kTilePitch, b, sizes_.columns,
-                     c + row * pitch + panel * sizes_.columns, pitch, block > 0,
-                     last ? fetch_of(row, then, units, next) : TileFetch());
+                     c + row * pitch + panel * sizes_.columns, pitch, block > 0, {});
         }
       }
     }
@@ -118,7 +101,7 @@ class TallProduct {
       finish_row(rows_, call_, first + row, 0, call_.n, c + row * pitch);
   }
 
-  static constexpr int64_t kMostColumns = 64, kMostRows = 64;  // of a panel, of a tile
+  static constexpr int64_t kMostColumns = 64;  // of a panel
 
   const LinearCall& call_;
   const RowKernels& rows_;
