@@ -25,9 +25,10 @@ namespace {
 namespace fs = std::filesystem;
 
 // The fault in force: the n-th step of an op, counted within one pass, scales what it wrote.
+constexpr int64_t kNone = -1, kEvery = -2;
 struct Fault {
   std::string op;
-  int64_t instance = -1;  // -1: none
+  int64_t instance = kNone;
   int64_t of = 1;         // steps of that op in the stage
   bool in_cache = false;  // scales what went into the KV cache instead of the output
   float factor = 1;
@@ -42,8 +43,8 @@ void scale(const TensorView& view, float factor) {
 }
 
 void after(const ops::Implementation& original, const ops::RunArgs& args) {
-  if (fault.instance < 0 || original.op != fault.op) return;
-  if (fault.calls++ % fault.of != fault.instance) return;
+  if (fault.instance == kNone || original.op != fault.op) return;
+  if (fault.calls++ % fault.of != fault.instance && fault.instance != kEvery) return;
   scale(fault.in_cache ? args.inputs.back() : args.outputs[0], fault.factor);
 }
 
@@ -250,6 +251,20 @@ TEST_P(PlantedFaults, TheStepAtFaultComesFirst) {
     EXPECT_EQ(above, 1u) << what;
   }
   std::printf("%s: %d of %zu planted faults named\n", dtype.c_str(), found, std::size(kKinds));
+}
+
+// As a wrong constant of the model or a wrong kernel would: no step has sound peers.
+TEST_P(PlantedFaults, AFaultInEveryStepOfAKindIsFoundInTheFirst) {
+  std::string dtype = GetParam();
+  Subject subject(folder_, "llama", dtype);
+  for (const char* op : {"rope_kv_append", "glu", "linear"}) {
+    fault = {.op = op, .instance = kEvery, .factor = dtype == "f32" ? 1.001f : 1.4f};
+    TensorComparison comparison = subject.compare();
+    ASSERT_GE(comparison.first_offender, 0) << op;
+    const ComparedTensor& first = comparison.tensors[comparison.first_offender];
+    EXPECT_EQ(first.op, op);
+    EXPECT_EQ(layer_of(first.module), "model.layers.0");
+  }
 }
 
 TEST_P(PlantedFaults, WithoutAFaultNoStepStandsOutAndTheReadOutChangesNothing) {

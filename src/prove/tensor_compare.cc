@@ -8,6 +8,7 @@
 #include <set>
 
 #include "compiler/check_run.h"
+#include "ops/quantised_linear.h"
 
 namespace tenon::prove {
 namespace {
@@ -22,6 +23,13 @@ double unit_roundoff(DType precision) {
   if (precision == DType::BF16) return 1.0 / 256;
   if (precision == DType::F16) return 1.0 / 2048;
   return 1e-7;
+}
+
+// What rounding explains at most, whatever a step's peers have: where a constant of the model or a
+// kernel is wrong, all steps of a kind are, and none stands out. Sound steps have a hundredth of
+// it.
+double most_explained(DType precision) {
+  return precision == DType::F32 ? 1e-4 : 64 * unit_roundoff(precision);
 }
 
 std::string name_of(const plan::Stage& stage, size_t step, size_t output) {
@@ -104,6 +112,9 @@ void set_limits(std::vector<ComparedTensor>& tensors, DType precision) {
     const std::vector<double>& peers = by_op[tensor.op];
     double usual = median(peers.size() >= kPeers ? peers : all);
     tensor.limit = std::max(kOutlier * usual, roundings);
+    // Weights of few bits cost what they cost.
+    if (tensor.op != ops::QuantisedLinear::kName)
+      tensor.limit = std::min(tensor.limit, most_explained(precision));
     tensor.excess = tensor.own.nonfinite > 0 || std::isnan(tensor.own.relative_norm)
                         ? std::numeric_limits<double>::infinity()
                         : tensor.own.relative_norm / tensor.limit;
