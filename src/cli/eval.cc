@@ -8,6 +8,7 @@
 #include "base/text.h"
 #include "cli/cli_progress.h"
 #include "cli/command_line.h"
+#include "cli/named_values.h"
 #include "cli/proof_failure.h"
 #include "cli/text_table.h"
 #include "cli/verb.h"
@@ -342,7 +343,7 @@ void declare_perplexity(CLI::App& app, EvalCommand& command) {
   app.add_option("--convention", command.convention,
                  "gptq: one text in windows; lm-eval: pages, over their words and bytes; document: "
                  "each text from its second token")
-      ->transform(CLI::CheckedTransformer(kConventions))
+      ->transform(named_values(kConventions))
       ->default_str("gptq");
   declare_windows(app, command, "positions of a window; 0: 2048 (gptq) or the plan's sequences");
   app.add_flag("--detokenise", command.detokenise, "undo WikiText's spacing, as lm-eval does");

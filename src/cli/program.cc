@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "cli/console.h"
 #include "cli/interruption.h"
+#include "cli/named_values.h"
 #include "cli/verb.h"
 
 namespace tenon::cli {
@@ -35,7 +36,7 @@ void declare_common(CLI::App& command, CommonOptions& common) {
   command.add_flag("--quiet", common.console.quiet, "nothing on stderr but errors");
   common.log_level_given =
       command.add_option("--log-level", common.log_level, "trace, debug, info, warn, error or off")
-          ->transform(CLI::CheckedTransformer(kLogLevels));
+          ->transform(named_values(kLogLevels));
 }
 
 // The three ways a verb ends badly, as exit codes.

@@ -48,6 +48,7 @@ class ExitCodes(TenonCase):
                 ["run", "x.plan", "--prompt", "a", "--device", "toaster"],
                 ["run", "x.plan", "--prompt", ""],
                 ["run", "x.plan", "--ids", "one"], ["version", "--log-level", "loud"],
+                ["version", "--log-level", "3"], ["eval", "ppl", "x", "--data", "y", "--convention", "0"],
                 ["inspect"], ["inspect", "x", "--layers", "--sections"],
                 ["inspect", llama, "--why"], ["inspect", "x", "--graph", "during"]):
             with self.subTest(arguments=arguments):
