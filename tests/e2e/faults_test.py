@@ -105,8 +105,7 @@ class Full(TenonCase):
             self.skipTest("a sanitizer needs its own terabytes of address space")
         self.build(miniature("llama"), "--no-gate")
         codes = set()
-        # Not the 60 KB (at 16 MiB now) in which libraries are mapped, but what runs before main() has no memory: nobody could say so.
-        for megabytes in (8, 12, 20, 24, 28, 32, 36, 40, 48, 64, 96, 128, 256, 1024):
+        for megabytes in (8, 12, 16, 20, 24, 28, 32, 36, 40, 48, 64, 96, 128, 256, 1024):
             def limit(size=megabytes << 20):
                 resource.setrlimit(resource.RLIMIT_AS, (size, size))
 
