@@ -2,6 +2,7 @@
 #include "backends/cuda/kernels/attention_rows.cuh"
 #include "backends/cuda/kernels/device/pipeline.cuh"
 #include "backends/cuda/kernels/device/reduce.cuh"
+#include "backends/cuda/kernels/device/weights.cuh"
 #include "backends/cuda/kernels/device/wgmma.cuh"
 #include "backends/cuda/kernels/flash_positions.cuh"
 #include "backends/cuda/kernels/support.h"
@@ -84,24 +85,6 @@ __device__ void copy_tiles(const Params& p, const Maps& maps, Barriers& barriers
   }
 }
 
-// Weights as operands of the second product: rounded, and for bf16 also what rounding took away.
-template <class T>
-struct Weights {
-  static constexpr bool kSplit = std::is_same_v<T, device::bf16>;
-  uint32_t high[32], rest[kSplit ? 32 : 1];
-
-  __device__ __forceinline__ void take(const float (&scores)[64]) {
-#pragma unroll
-    for (int i = 0; i < 32; ++i) {
-      high[i] = device::pack<T>(scores[2 * i], scores[2 * i + 1]);
-      if constexpr (kSplit) {
-        rest[i] = device::pack<T>(scores[2 * i] - device::unpack_low<T>(high[i]),
-                                  scores[2 * i + 1] - device::unpack_high<T>(high[i]));
-      }
-    }
-  }
-};
-
 // One multiplying warpgroup: a row of the grid.
 template <class T, int kDim>
 class Attention {
@@ -124,7 +107,7 @@ class Attention {
     load_queries();
     make_biases();
     int tiles = p_.cells / kKeys;
-    if constexpr (Weights<T>::kSplit) {
+    if constexpr (device::Weights<T>::kSplit) {
       run_in_turn(tiles);
     } else {
       run_overlapped(tiles);
@@ -248,7 +231,7 @@ class Attention {
 #pragma unroll
     for (int step = 0; step < kKeys / 16; ++step) {
       add(weights_.high + 4 * step, values, step);
-      if constexpr (Weights<T>::kSplit) add(weights_.rest + 4 * step, values, step);
+      if constexpr (device::Weights<T>::kSplit) add(weights_.rest + 4 * step, values, step);
     }
     device::commit_products();
   }
@@ -349,7 +332,7 @@ class Attention {
   float* biases_;  // [16, kBiasPitch] of the warp: by the key's row
   float by_column_[32];
   float largest_[2] = {-INFINITY, -INFINITY}, sum_[2] = {0.0f, 0.0f}, rescale_[2];
-  Weights<T> weights_;
+  device::Weights<T> weights_;
   float scores_[64], out_[32] = {}, rest_[kDim > 64 ? 8 : 1] = {};
 };
 

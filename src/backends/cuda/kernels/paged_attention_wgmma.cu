@@ -1,5 +1,6 @@
 #include "backends/cuda/kernels/device/array.cuh"
 #include "backends/cuda/kernels/device/pipeline.cuh"
+#include "backends/cuda/kernels/device/weights.cuh"
 #include "backends/cuda/kernels/device/wgmma.cuh"
 #include "backends/cuda/kernels/paged_attention_tiles.cuh"
 #include "backends/cuda/launch.h"
@@ -197,24 +198,6 @@ struct Softmax {
   }
 };
 
-// Weights as operands of the second product: rounded, and for bf16 also what rounding took away.
-template <class T>
-struct Weights {
-  static constexpr bool kSplit = std::is_same_v<T, device::bf16>;
-  uint32_t high[32], rest[kSplit ? 32 : 1];
-
-  __device__ __forceinline__ void take(const float (&scores)[64]) {
-#pragma unroll
-    for (int i = 0; i < 32; ++i) {
-      high[i] = device::pack<T>(scores[2 * i], scores[2 * i + 1]);
-      if constexpr (kSplit) {
-        rest[i] = device::pack<T>(scores[2 * i] - device::unpack_low<T>(high[i]),
-                                  scores[2 * i + 1] - device::unpack_high<T>(high[i]));
-      }
-    }
-  }
-};
-
 // The products of one warpgroup. Each call leaves its products under way, in a group of their own.
 template <class T, int kDim>
 struct Products {
@@ -235,14 +218,15 @@ struct Products {
 
   // out [64, kDim] += weights [64, 128] values [128, kDim]
   static __device__ __forceinline__ void add_values(float (&out)[kDim / 2],
-                                                    const Weights<T>& weights, uint32_t values) {
+                                                    const device::Weights<T>& weights,
+                                                    uint32_t values) {
     device::hold(out);
     device::begin_products();
 #pragma unroll
     for (int step = 0; step < kKeys / 16; ++step) {
       uint64_t b = device::describe_columns(values + step * 2048, kKeys * 128);
       add(out, weights.high + 4 * step, b);
-      if constexpr (Weights<T>::kSplit) add(out, weights.rest + 4 * step, b);
+      if constexpr (device::Weights<T>::kSplit) add(out, weights.rest + 4 * step, b);
     }
     device::commit_products();
   }
@@ -311,7 +295,7 @@ class Attention {
 
  private:
   // Weights as two numbers beside the scores of the next tile do not fit the registers.
-  static constexpr bool kOverlaps = !Weights<T>::kSplit || kDim < 128;
+  static constexpr bool kOverlaps = !device::Weights<T>::kSplit || kDim < 128;
 
   __device__ __forceinline__ void start(const Piece& piece) {
     first_head_ = piece.kv_head * group_;
@@ -443,7 +427,7 @@ class Attention {
   int last_begin_ = 0;             // the first one its last row sees
   uint32_t base_ = 0, queries_ = 0;
   Softmax softmax_;
-  Weights<T> weights_;
+  device::Weights<T> weights_;
   float out_[kDim / 2], scores_[64];
 };
 
