@@ -44,28 +44,38 @@ class CpuMachine : public Machine {
     });
   }
 
-  // Other load comes and goes on a CPU: the ceilings are taken in turns with the calls. They are
-  // upper bounds, so the best of each counts.
+  // Other load comes and goes on a CPU, and so do its clocks: the ceilings are taken in turns with
+  // the calls. They are upper bounds, so the best of each counts.
   Measured measure(int calls, FunctionRef<void()> queue) override {
     std::vector<double> seconds;
+    std::vector<Turn> turns;
     Ceilings best;
     queue();
     for (int i = 0; i < kRepeats; ++i) {
-      best.f32 = std::max(best.f32, cpu::fma_flops_per_second());
-      best.bf16 = std::max(best.bf16, cpu::bf16_flops_per_second());
-      best.i8 = std::max(best.i8, cpu::int8_operations_per_second());
-      best.read = std::max(
-          best.read, cpu::best_read_rate(memory_.view().as<std::byte>(), cpu::kCeilingMemory, i));
+      Ceilings now = ceilings_now(i);
+      best.f32 = std::max(best.f32, now.f32), best.bf16 = std::max(best.bf16, now.bf16);
+      best.i8 = std::max(best.i8, now.i8), best.read = std::max(best.read, now.read);
       double begin = cpu::seconds_now();
       queue();
       seconds.push_back((cpu::seconds_now() - begin) / calls);
+      turns.push_back({now, seconds.back()});
     }
     Measured measured = summarise(std::move(seconds));
     measured.ceilings = best;
+    measured.turns = std::move(turns);
     return measured;
   }
 
  private:
+  Ceilings ceilings_now(int turn) {
+    Ceilings now;
+    now.read = cpu::best_read_rate(memory_.view().as<std::byte>(), cpu::kCeilingMemory, turn);
+    now.f32 = cpu::fma_flops_per_second();
+    now.bf16 = cpu::bf16_flops_per_second();
+    now.i8 = cpu::int8_operations_per_second();
+    return now;
+  }
+
   // Read to measure the ceiling. The device's allocator asks for large pages, as for the operands:
   // with small ones a virtual machine reads several times slower.
   DeviceTensor memory_;

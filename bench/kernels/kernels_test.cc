@@ -80,7 +80,7 @@ class SlowMachine : public Machine {
   }
   Measured measure(int, FunctionRef<void()> queue) override {
     queue();
-    return {.seconds = 1, .spread = 0, .ceilings = {.read = 100, .f32 = 10}};
+    return {.seconds = 1, .spread = 0, .ceilings = {.read = 100, .f32 = 10}, .turns = {}};
   }
 };
 
@@ -111,7 +111,7 @@ TEST(Report, NobodyCanDoIt) {
 
 TEST(Report, TheFloorIsTheLargerOfBoth) {
   Result result;
-  result.measured = {.seconds = 8, .spread = 0, .ceilings = {.read = 100, .f32 = 10}};
+  result.measured = {.seconds = 8, .spread = 0, .ceilings = {.read = 100, .f32 = 10}, .turns = {}};
   result.bytes = 200, result.operations = 40;
   EXPECT_EQ(result.floor(), 4);
   EXPECT_FALSE(result.bound_by_reading());
@@ -119,6 +119,21 @@ TEST(Report, TheFloorIsTheLargerOfBoth) {
   EXPECT_EQ(result.floor(), 6);
   EXPECT_TRUE(result.bound_by_reading());
   EXPECT_EQ(result.to_json().get_double("share_of_floor", 0), 0.75);
+  EXPECT_FALSE(result.to_json().find("share_in_turns"));
+}
+
+TEST(Report, ShareInTurnsComparesEachCallWithItsOwnCeilings) {
+  Result result;
+  result.bytes = 0, result.operations = 40;
+  // The clock halves after the first turn; in the last something else ran beside the call.
+  result.measured.turns = {
+      {{.read = 100, .f32 = 20}, 4}, {{.read = 100, .f32 = 10}, 8}, {{.read = 100, .f32 = 10}, 40}};
+  EXPECT_EQ(result.share_in_turns(), 0.5);
+  // The larger of both floors, in each turn by itself.
+  result.bytes = 600;
+  result.measured.turns = {{{.read = 100, .f32 = 20}, 8}};
+  EXPECT_EQ(result.share_in_turns(), 0.75);
+  EXPECT_EQ(result.to_json().get_double("share_in_turns", 0), 0.75);
 }
 
 Tensor glu_input(Checker& checker) {

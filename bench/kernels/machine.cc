@@ -43,7 +43,7 @@ Measured summarise(std::vector<double> samples) {
   auto at = [&](double quantile) {
     return samples[static_cast<size_t>(quantile * static_cast<double>(samples.size() - 1) + 0.5)];
   };
-  return {.seconds = at(0.5), .spread = (at(0.9) - at(0.1)) / at(0.5), .ceilings = {}};
+  return {.seconds = at(0.5), .spread = (at(0.9) - at(0.1)) / at(0.5), .ceilings = {}, .turns = {}};
 }
 
 std::unique_ptr<Machine> Machine::open(const device::DeviceId& id) {

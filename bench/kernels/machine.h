@@ -20,10 +20,17 @@ struct Ceilings {
   data::Json to_json() const;
 };
 
-struct Measured {
-  double seconds = 0;  // of one call: the median
-  double spread = 0;   // between the 10th and the 90th percentile, as a share of the median
+// One turn: the ceilings as they were just then, and a call.
+struct Turn {
   Ceilings ceilings;
+  double seconds = 0;
+};
+
+struct Measured {
+  double seconds = 0;       // of one call: the median
+  double spread = 0;        // between the 10th and the 90th percentile, as a share of the median
+  Ceilings ceilings;        // the best of all turns
+  std::vector<Turn> turns;  // empty where ceilings do not change, as on a GPU
 };
 
 // Median and spread of samples, each in seconds.

@@ -69,8 +69,21 @@ void measure_others(Machine& machine, const Case& what, const Work& work,
 }  // namespace
 
 double Result::floor() const {
-  double read = bytes / measured.ceilings.read, rate = measured.ceilings.rate(arithmetic);
+  return floor_by(measured.ceilings);
+}
+
+double Result::floor_by(const Ceilings& ceilings) const {
+  double read = bytes / ceilings.read, rate = ceilings.rate(arithmetic);
   return std::max(read, rate > 0 ? operations / rate : 0);
+}
+
+double Result::share_in_turns() const {
+  std::vector<double> shares;
+  for (const Turn& turn : measured.turns) shares.push_back(floor_by(turn.ceilings) / turn.seconds);
+  if (shares.empty()) return 0;
+  auto middle = shares.begin() + static_cast<std::ptrdiff_t>(shares.size() / 2);
+  std::nth_element(shares.begin(), middle, shares.end());
+  return *middle;
 }
 
 bool Result::bound_by_reading() const {
@@ -83,19 +96,23 @@ data::Json Result::to_json() const {
   json.set("seconds", measured.seconds).set("spread", measured.spread);
   json.set("bytes", bytes).set("operations", operations);
   json.set("floor_seconds", floor()).set("share_of_floor", floor() / measured.seconds);
+  if (!measured.turns.empty()) json.set("share_in_turns", share_in_turns());
   json.set("bound", bound_by_reading() ? "read" : std::string(dtype_name(arithmetic)));
   json.set("ceilings", measured.ceilings.to_json());
   return json;
 }
 
 std::string Result::line(const Case& what) const {
-  char figures[160];
+  char figures[160], turns[40] = "";
   std::snprintf(figures, sizeof figures,
-                "%11.2f us  +-%3.0f %%  %8.1f GB/s %9.1f GFLOP/s  %3.0f %% of %s  ",
+                "%11.2f us  +-%3.0f %%  %8.1f GB/s %9.1f GFLOP/s  %3.0f %% of %s",
                 measured.seconds * 1e6, 100 * measured.spread, bytes / measured.seconds * 1e-9,
                 operations / measured.seconds * 1e-9, 100 * floor() / measured.seconds,
                 bound_by_reading() ? "reading" : "arithmetic");
-  return what.name() + "  " + figures + implementation + (chosen ? "" : " (not chosen)");
+  if (!measured.turns.empty())
+    std::snprintf(turns, sizeof turns, " (in turns %.0f)", 100 * share_in_turns());
+  return what.name() + "  " + figures + turns + "  " + implementation +
+         (chosen ? "" : " (not chosen)");
 }
 
 std::vector<Result> measure_case(Machine& machine, const Case& what, Which which) {

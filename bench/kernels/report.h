@@ -18,9 +18,16 @@ struct Result {
 
   // Seconds that no version can beat: by what the ceilings of the same run say.
   double floor() const;
+  // The median, over turns, of the floor by that turn's ceilings over its seconds; 0: no turns.
+  // Like is compared with like where a clock changes, but a ceiling that something disturbed
+  // counts, too.
+  double share_in_turns() const;
   bool bound_by_reading() const;
   data::Json to_json() const;
   std::string line(const Case& what) const;
+
+ private:
+  double floor_by(const Ceilings& ceilings) const;
 };
 
 // Which implementations of an op are measured.

@@ -5,8 +5,9 @@
 // What the machine can do at this moment, on all threads of the process's pool.
 namespace tenon::cpu {
 
-double fma_flops_per_second();   // f32 multiply-add, widest vectors of this CPU
-double bf16_flops_per_second();  // the fastest of AMX and vdpbf16ps; 0 where this CPU has neither
+double fma_flops_per_second();  // f32 multiply-add, widest vectors of this CPU
+// The fastest of AMX, vdpbf16ps and f32; 0 where this CPU has neither of the first two.
+double bf16_flops_per_second();
 double int8_operations_per_second();  // of AMX, vpdpbusd, smmla or sdot, the fastest it has; or 0
 
 // A way to read memory: streams of a thread, and whether they are fetched ahead by instructions.
