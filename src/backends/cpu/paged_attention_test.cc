@@ -15,7 +15,7 @@ struct AttentionShape {
   int64_t heads, kv_heads, head_dim, block_size;
   int64_t before, tokens;  // positions in the cache, and new ones
   int64_t window = 0;
-  DType cache = DType::F32;
+  DType cache = DType::F32, queries = DType::F32;
 };
 
 class PagedAttentionLong : public testing::TestWithParam<AttentionShape> {};
@@ -54,7 +54,7 @@ TEST_P(PagedAttentionLong, AgreesWithPlainSums) {
   // Blocks of the sequence in reverse order: neighbours in the sequence are none in memory.
   std::vector<int32_t> table(blocks);
   for (int64_t i = 0; i < blocks; ++i) table[i] = static_cast<int32_t>(blocks - 1 - i);
-  Tensor q = make_random(DType::F32, {shape.tokens, width}, 1, 2);
+  Tensor q = make_random(shape.queries, {shape.tokens, width}, 1, 2);
   Tensor cache =
       make_random(shape.cache, {blocks, 2, shape.kv_heads, shape.block_size, shape.head_dim}, 2);
   Tensor offsets = make_i32({0, static_cast<int32_t>(shape.tokens)}, {2});
@@ -84,16 +84,60 @@ TEST_P(PagedAttentionLong, AgreesWithPlainSums) {
 
 INSTANTIATE_TEST_SUITE_P(
     All, PagedAttentionLong,
-    testing::Values(AttentionShape{"one_kv_head_is_split", 4, 1, 64, 16, 2000, 1},
-                    AttentionShape{"split_in_window", 2, 1, 40, 64, 3000, 1, 900, DType::BF16},
-                    AttentionShape{"few_tokens_split", 2, 1, 64, 32, 1500, 3, 0, DType::F16},
-                    AttentionShape{"many_heads_share_one", 71, 1, 64, 16, 300, 1},
-                    AttentionShape{"nine_heads_share_one", 18, 2, 33, 1, 200, 2},
-                    AttentionShape{"head_wider_than_a_block", 4, 2, 600, 16, 150, 30},
-                    AttentionShape{"wide_head_one_token", 2, 2, 576, 16, 400, 1},
-                    AttentionShape{"long_prompt", 4, 2, 64, 16, 0, 333, 0, DType::BF16},
-                    AttentionShape{"prompt_in_window", 2, 2, 80, 7, 100, 260, 50}),
+    testing::Values(
+        AttentionShape{"one_kv_head_is_split", 4, 1, 64, 16, 2000, 1},
+        AttentionShape{"split_in_window", 2, 1, 40, 64, 3000, 1, 900, DType::BF16},
+        AttentionShape{"few_tokens_split", 2, 1, 64, 32, 1500, 3, 0, DType::F16},
+        AttentionShape{"many_heads_share_one", 71, 1, 64, 16, 300, 1},
+        AttentionShape{"nine_heads_share_one", 18, 2, 33, 1, 200, 2},
+        AttentionShape{"head_wider_than_a_block", 4, 2, 600, 16, 150, 30},
+        AttentionShape{"wide_head_one_token", 2, 2, 576, 16, 400, 1},
+        AttentionShape{"long_prompt", 4, 2, 64, 16, 0, 333, 0, DType::BF16},
+        AttentionShape{"prompt_in_window", 2, 2, 80, 7, 100, 260, 50},
+        AttentionShape{"prompt_of_pairs", 4, 2, 64, 16, 0, 333, 0, DType::BF16, DType::BF16},
+        AttentionShape{"pairs_in_window", 2, 2, 80, 7, 100, 560, 50, DType::BF16, DType::BF16},
+        AttentionShape{"pairs_of_odd_heads", 71, 1, 33, 16, 301, 17, 0, DType::BF16, DType::BF16},
+        AttentionShape{"several_blocks_of_pairs", 2, 2, 128, 32, 130, 700, 300, DType::BF16,
+                       DType::BF16}),
     [](const auto& test) { return std::string(test.param.name); });
+
+// A prompt, single tokens and a short piece of a prompt in one call: the same bits as each alone.
+TEST(PagedAttention, SequencesOfOneCallDoNotMeet) {
+  if (!has_kernels()) GTEST_SKIP() << "skip no kernel runs on this CPU";
+  constexpr int32_t kTokens[] = {40, 1, 16, 3, 1}, kLengths[] = {300, 270, 16, 90, 1};
+  constexpr int64_t kSeqs = 5, kBlocks = 20, kDim = 64, kWidth = 4 * kDim;
+  ops::Attributes attributes = ops::to_attributes(ops::PagedAttention{4, 2, kDim, 0, 0.125, 0});
+  for (DType dtype : {DType::F32, DType::BF16}) {
+    Tensor q = make_random(dtype, {61, kWidth}, 3, 2);
+    Tensor cache = make_random(dtype, {kSeqs * kBlocks, 2, 2, 16, kDim}, 4);
+    std::vector<int32_t> table(kSeqs * kBlocks), starts = {0};
+    for (size_t i = 0; i < table.size(); ++i) table[i] = static_cast<int32_t>(i);
+    for (int32_t tokens : kTokens) starts.push_back(starts.back() + tokens);
+    Tensor together = Tensor::make(DType::F32, {61, kWidth});
+    std::vector<std::vector<float>> results;
+    run_all("paged_attention", attributes,
+            {q, make_i32(starts, {kSeqs + 1}), make_i32({kLengths, kLengths + kSeqs}, {kSeqs}),
+             make_i32(table, {kSeqs, kBlocks}), cache},
+            {together}, [&](const std::string&) {
+              results.emplace_back(together.as<float>(), together.as<float>() + together.count());
+            });
+    for (int64_t seq = 0; seq < kSeqs; ++seq) {
+      Tensor alone = Tensor::make(DType::F32, {kTokens[seq], kWidth});
+      size_t ran = 0;
+      run_all("paged_attention", attributes,
+              {q.view().slice(0, starts[seq], starts[seq + 1]), make_i32({0, kTokens[seq]}, {2}),
+               make_i32({kLengths[seq]}, {1}),
+               make_i32({table.begin() + seq * kBlocks, table.begin() + (seq + 1) * kBlocks},
+                        {1, kBlocks}),
+               cache},
+              {alone}, [&](const std::string& name) {
+                const float* expected = results[ran++].data() + starts[seq] * kWidth;
+                EXPECT_TRUE(std::equal(expected, expected + alone.count(), alone.as<float>()))
+                    << name << " sequence " << seq;
+              });
+    }
+  }
+}
 
 TEST(PagedAttention, RefusesABlockOutsideTheCache) {
   Tensor q = make_random(DType::F32, {1, 8}, 1), out = Tensor::make(DType::F32, {1, 8});

@@ -75,13 +75,7 @@ void AttentionTile::load_queries(const RowAccess& q, int64_t first_head) {
 // Starts of the rows of K (part 0) or V (part 1) of up to kPositions positions; returns how many.
 int64_t AttentionTile::find_rows(int part, int64_t begin, int64_t end, const void** rows) const {
   int64_t count = std::clamp<int64_t>(end - begin, 0, kPositions);
-  int64_t pitch = dtype_bytes(batch_.cache.dtype, batch_.row_pitch());
-  for (int64_t i = 0; i < count;) {
-    // Rows of one block lie at one pitch.
-    int64_t in_block = batch_.block_size() - (begin + i) % batch_.block_size();
-    const std::byte* row = batch_.row(tile_.seq, begin + i, part, kv_head_);
-    for (int64_t last = std::min(count, i + in_block); i < last; row += pitch) rows[i++] = row;
-  }
+  batch_.find_rows(tile_.seq, begin, count, part, kv_head_, rows);
   return count;
 }
 

@@ -3,6 +3,7 @@
 
 #include "backends/cpu/impl_list.h"
 #include "backends/cpu/kernels/attention_tile.h"
+#include "backends/cpu/kernels/paged_attention.h"
 #include "backends/cpu/kernels/ranges.h"
 
 namespace tenon::cpu {
@@ -51,7 +52,7 @@ Buffers take_buffers(const AttentionSizes& sizes, int64_t tokens, Workspace& wor
 // One call: tiles of queries x kv heads x parts of the positions, taken by the threads one by one.
 class Attention {
  public:
-  Attention(const ops::RunArgs& args, const Kernels& kernels)
+  Attention(const ops::RunArgs& args, const Kernels& kernels, int64_t below)
       : op_(ops::attributes_of<ops::PagedAttention>(args)),
         kernels_(kernels),
         sizes_(attention_sizes(op_, *kernels.gemm)),
@@ -60,7 +61,7 @@ class Attention {
         out_(args.outputs[0]) {
     Workspace workspace(args.workspace);
     buffers_ = take_buffers(sizes_, q_.count(), workspace);
-    list_tiles();
+    list_tiles(below);
     choose_parts();
   }
 
@@ -78,9 +79,10 @@ class Attention {
   }
 
  private:
-  void list_tiles() {
+  void list_tiles(int64_t below) {
     int64_t tokens_of_tile = sizes_.rows / sizes_.group;
     for (int64_t seq = 0; seq < batch_.seqs(); ++seq) {
+      if (batch_.new_tokens(seq) >= below) continue;
       int64_t begin = batch_.first_token(seq), end = begin + batch_.new_tokens(seq);
       TENON_CHECK(begin >= 0 && end <= q_.count() && batch_.first_position(seq) >= 0);
       for (int64_t token = begin; token < end; token += tokens_of_tile) {
@@ -178,14 +180,12 @@ ops::Support supports(const ops::OpDesc& desc) {
 template <const Kernels& kernels>
 int64_t workspace_bytes(const ops::OpDesc& desc) {
   auto op = ops::read_attributes<ops::PagedAttention>(*desc.attributes);
-  Workspace workspace;
-  take_buffers(attention_sizes(op, *kernels.gemm), desc.inputs[0].extents[0], workspace);
-  return workspace.needed();
+  return paged_attention_workspace(op, desc.inputs[0].extents[0], kernels);
 }
 
 template <const Kernels& kernels>
 void run(const ops::RunArgs& args) {
-  Attention(args, kernels).run();
+  run_paged_attention(args, kernels);
 }
 
 template <const Kernels& kernels>
@@ -199,6 +199,17 @@ constexpr ops::Implementation implementation(std::string_view name) {
 }
 
 }  // namespace
+
+void run_paged_attention(const ops::RunArgs& args, const Kernels& kernels, int64_t below) {
+  Attention(args, kernels, below).run();
+}
+
+int64_t paged_attention_workspace(const ops::PagedAttention& op, int64_t tokens,
+                                  const Kernels& kernels) {
+  Workspace workspace;
+  take_buffers(attention_sizes(op, *kernels.gemm), tokens, workspace);
+  return workspace.needed();
+}
 
 TENON_CPU_EACH_ISA(PagedAttention, "paged_attention__any__")
 #endif

@@ -42,6 +42,17 @@ struct RaggedBatch {
                      position % block_size() * cache.strides[3];
     return static_cast<std::byte*>(cache.data) + dtype_bytes(cache.dtype, offset);
   }
+  // The same for `count` positions from `begin` on.
+  void find_rows(int64_t seq, int64_t begin, int64_t count, int part, int64_t head,
+                 const void** rows) const {
+    int64_t pitch = dtype_bytes(cache.dtype, row_pitch());
+    for (int64_t i = 0; i < count;) {
+      // Rows of one block lie at one pitch.
+      int64_t in_block = block_size() - (begin + i) % block_size();
+      const std::byte* from = row(seq, begin + i, part, head);
+      for (int64_t last = std::min(count, i + in_block); i < last; from += pitch) rows[i++] = from;
+    }
+  }
 
  private:
   static int64_t element(const TensorView& view, int64_t index) {
