@@ -125,8 +125,13 @@ std::vector<LinearCase> tall_cases() {
     add("_silu", 140, 72, 168, type, "silu", kNone, type);
     add("_relu", 140, 72, 168, type, "relu", kF32, type);
     add("_silu_f32", 140, 72, 168, kF32, "silu", kF32, kNone);
+    // What cuBLASLt's products end with by themselves; 263 outputs: the last ones are made apart.
+    for (const char* kind : {"gelu_tanh", "relu"}) {
+      add((std::string("_whole_") + kind).c_str(), 260, 136, 263, type, kind, type, kNone);
+      add((std::string("_whole_no_bias_") + kind).c_str(), 200, 72, 136, type, kind, kNone, kNone);
+    }
   }
-  for (LinearCase c : {cases[1], cases[6]}) {
+  for (LinearCase c : {cases[1], cases[6], cases[11]}) {
     c.name += "_slice", c.layout = Layout::StridedRows;
     cases.push_back(c);
   }

@@ -36,6 +36,7 @@ LinearCall linear_call(const ops::RunArgs& args) {
   if (residual.defined()) call.residual = matrix_of(residual, "residual");
   const auto& prepared = *static_cast<const PreparedLinear*>(args.prepared);
   call.activation = prepared.activation;
+  call.library_activation = prepared.library_activation;
   call.variant = prepared.variant;
   call.bucket_rows = prepared.bucket_rows;
   call.m = static_cast<int>(args.outputs[0].rows());

@@ -13,6 +13,9 @@ namespace tenon::cuda {
 
 inline constexpr int kNoActivation = -1;
 
+// Activations that a product of cuBLASLt may end with.
+enum class LibraryActivation { None, GeluTanh, Relu };
+
 // A float matrix: rows lie `pitch` elements apart, elements of a row are neighbours.
 struct MatrixRef {
   void* data = nullptr;
@@ -30,7 +33,8 @@ struct LinearCall {
   MatrixRef x, weight, residual, y;  // residual.data is null where there is none
   const void* bias = nullptr;        // [n]
   DType bias_dtype = DType::F32;
-  int activation = kNoActivation;  // or a UnaryKind
+  int activation = kNoActivation;                                  // or a UnaryKind
+  LibraryActivation library_activation = LibraryActivation::None;  // the same, where it is one
   int m = 0, n = 0, k = 0;
   cudaStream_t stream = nullptr;
   std::span<std::byte> workspace;
@@ -40,6 +44,7 @@ struct LinearCall {
 
 struct PreparedLinear {
   int activation = kNoActivation;
+  LibraryActivation library_activation = LibraryActivation::None;
   std::string variant;
   int bucket_rows = 0;
 };

@@ -17,9 +17,9 @@
 //
 // A bias and a residual of fitting types are part of the product. Anything else would be rounded
 // twice, so then the product leaves f32 sums and linear_epilogue.cu makes y of them: cuBLASLt's own
-// GELU is the tanh form only, and its 16-bit outputs take no f32 bias. In f16, where a rounding
-// costs 2^-12, an activation is made of rounded sums in place: f32 sums would cost three times the
-// traffic.
+// activations are ReLU and the tanh form of GELU, and its 16-bit outputs take no f32 bias. In f16,
+// where a rounding costs 2^-12, another activation is made of rounded sums in place: f32 sums would
+// cost three times the traffic.
 namespace tenon::cuda {
 namespace {
 
@@ -50,11 +50,12 @@ struct Product {
   MatrixRef x, weight, c, d;
   const void* bias = nullptr;
   bool adds_c = false;
+  LibraryActivation activation = LibraryActivation::None;
   int m = 0, n = 0, k = 0;
   int proposal = 0;     // of the library: 0 is its first
   int bucket_rows = 0;  // for which proposals other than the first are asked
 
-  using Key = std::array<int64_t, 18>;
+  using Key = std::array<int64_t, 19>;
   Key key(int device) const {
     return {device,
             m,
@@ -72,10 +73,20 @@ struct Product {
             static_cast<int64_t>(d.dtype),
             adds_c,
             bias != nullptr,
+            static_cast<int64_t>(activation),
             proposal,
             proposal > 0 ? bucket_rows : 0};
   }
 };
+
+cublasLtEpilogue_t epilogue_of(const Product& product) {
+  bool bias = product.bias != nullptr;
+  if (product.activation == LibraryActivation::GeluTanh)
+    return bias ? CUBLASLT_EPILOGUE_GELU_BIAS : CUBLASLT_EPILOGUE_GELU;
+  if (product.activation == LibraryActivation::Relu)
+    return bias ? CUBLASLT_EPILOGUE_RELU_BIAS : CUBLASLT_EPILOGUE_RELU;
+  return bias ? CUBLASLT_EPILOGUE_BIAS : CUBLASLT_EPILOGUE_DEFAULT;
+}
 
 // The objects of one product and the algorithm chosen for it. They live as long as the process.
 struct Choice {
@@ -133,8 +144,8 @@ class Library {
     check_lt(lt_, lt_.desc_create(&choice.desc, CUBLAS_COMPUTE_32F, CUDA_R_32F),
              "cublasLtMatmulDescCreate");
     set(choice.desc, CUBLASLT_MATMUL_DESC_TRANSA, CUBLAS_OP_T);
+    set(choice.desc, CUBLASLT_MATMUL_DESC_EPILOGUE, epilogue_of(p));
     if (p.bias) {
-      set(choice.desc, CUBLASLT_MATMUL_DESC_EPILOGUE, CUBLASLT_EPILOGUE_BIAS);
       set(choice.desc, CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE, type_of(p.d.dtype));
       set(choice.desc, CUBLASLT_MATMUL_DESC_BIAS_POINTER, p.bias);
     }
@@ -224,6 +235,13 @@ bool activates_in_place(const LinearCall& call) {
          call.y.dtype == DType::F16 && (!call.bias || call.bias_dtype == DType::F16);
 }
 
+// Whether the library knows the activation, and nothing follows it. Its result is made of f32 sums.
+bool activates_in_product(const LinearCall& call) {
+  return call.library_activation != LibraryActivation::None && !call.residual.data &&
+         call.x.dtype != DType::F32 && call.y.dtype == call.x.dtype &&
+         (!call.bias || call.bias_dtype == call.y.dtype);
+}
+
 ops::Support supports(const ops::OpDesc& desc) {
   ops::Support support = support_linear(desc);
   if (!support.ok) return support;
@@ -276,15 +294,22 @@ bool run_product(const LinearCall& call, Library& lt) {
                   .k = call.k,
                   .proposal = proposal_of(call.variant),
                   .bucket_rows = call.bucket_rows};
+  // Rows of y that begin anywhere (50257 logits) make the product eight times slower; it goes into
+  // rows of its own then. And with bias and residual at once it was wrong for such rows.
+  bool aligned = call.y.is_aligned() && (!call.residual.data || call.residual.is_aligned()) &&
+                 (!call.bias || (call.x.is_aligned() && call.weight.is_aligned()));
+  if (aligned && activates_in_product(call)) {
+    Product whole = product;
+    whole.bias = call.bias;
+    whole.activation = call.library_activation;
+    if (lt.multiply(whole, workspace, call.stream)) return true;
+  }
   bool in_place = activates_in_place(call);
-  bool one = is_one_product(call.activation != kNoActivation && !in_place,
+  bool one = aligned &&
+             is_one_product(call.activation != kNoActivation && !in_place,
                             call.bias ? &call.bias_dtype : nullptr,
                             call.residual.data ? &call.residual.dtype : nullptr, call.y.dtype) &&
              (call.y.dtype == call.x.dtype || call.y.dtype == DType::F32);
-  // Rows of y that begin anywhere (50257 logits) make the product eight times slower; it goes into
-  // rows of its own then. And with bias and residual at once it was wrong for such rows.
-  one = one && call.y.is_aligned() && (!call.residual.data || call.residual.is_aligned());
-  if (call.bias) one = one && call.x.is_aligned() && call.weight.is_aligned();
   if (one) {
     product.bias = call.bias;
     product.adds_c = call.residual.data != nullptr;

@@ -30,6 +30,8 @@ std::shared_ptr<const void> prepare_linear(const ops::OpDesc& desc) {
   std::string kind = ops::read_attributes<ops::Linear>(*desc.attributes).activation;
   auto prepared = std::make_shared<PreparedLinear>();
   if (!kind.empty()) prepared->activation = static_cast<int>(unary_kind(kind));
+  if (kind == "gelu_tanh") prepared->library_activation = LibraryActivation::GeluTanh;
+  if (kind == "relu") prepared->library_activation = LibraryActivation::Relu;
   prepared->variant = desc.variant;
   prepared->bucket_rows = static_cast<int>(linear_rows(desc));
   return prepared;
