@@ -206,8 +206,7 @@ def prove_model(args, files, kind, report):
         print(json.dumps({"model": kind, "precision": precision, "checks": checks, "memory": entry["memory"], **entry["worst"]}),
               flush=True)
         os.remove(plan)
-        with open(args.out, "w", encoding="utf-8") as file:
-            json.dump(report, file, indent=1)
+        sam_models.write_report(report, args.out)
     shutil.rmtree(folder)
 
 

@@ -133,7 +133,8 @@ def main():
         "made_with": {"device": device, **{name: importlib.metadata.version(name) for name in packages}},
         **measure(model, tokenizer, arguments.model, rows),
     }
-    (arguments.model / "reference.json").write_text(json.dumps(reference, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    lines = (f" {json.dumps(key)}: {json.dumps(value, ensure_ascii=False)}" for key, value in reference.items())
+    (arguments.model / "reference.json").write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
     print({key: reference[key] for key in (
         "parameters", "rouge", "exact_summaries", "lead1_rouge", "perplexity", "longest_document", "longest_summary", "made_with")})
     for entry in reference["generated_first_50"][:5] + reference["prompts"]:

@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// Compares tests/golden/chat_templates/expected.json with npm's @huggingface/jinja, an
+// Compares build/golden/chat_expected/expected.json (tools/make_chat_template_vectors.py) with npm's @huggingface/jinja, an
 // implementation of chat templates that shares no code with jinja2.
 //
 //     npm install --prefix /some/folder @huggingface/jinja
@@ -11,7 +11,8 @@ import { createRequire } from "node:module";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 
-const folder = join(dirname(fileURLToPath(import.meta.url)), "..", "tests/golden/chat_templates");
+const root = join(dirname(fileURLToPath(import.meta.url)), "..");
+const folder = join(root, "tests/golden/chat_templates");
 const require = createRequire(pathToFileURL(join(resolve(process.argv[2] ?? "."), "x.js")));
 const { Template } = require("@huggingface/jinja");
 
@@ -39,7 +40,7 @@ globalThis.Date = class extends RealDate {
 const tokens = { bos_token: "<s>", eos_token: "</s>", unk_token: "<unk>", pad_token: "<pad>" };
 const read = (name) => readFileSync(join(folder, name), "utf8");
 const conversations = JSON.parse(read("conversations.json"));
-const expected = JSON.parse(read("expected.json"));
+const expected = JSON.parse(readFileSync(join(root, "build/golden/chat_expected/expected.json"), "utf8"));
 
 function render(source, conversation) {
   try {

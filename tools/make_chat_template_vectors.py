@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Writes tests/golden/chat_templates/expected.json: what Jinja renders for each template there.
+"""Writes build/golden/chat_expected/expected.json: what Jinja renders for each template of
+tests/golden/chat_templates. Committed packed, as tests/golden/chat_expected.tar.xz.
 
 The environment is the one transformers builds for chat templates (`_compile_jinja_template` and
 `_render_with_assistant_indices` in src/transformers/utils/chat_template_utils.py): jinja2's
@@ -21,7 +22,8 @@ import jinja2
 from jinja2.ext import Extension, loopcontrols
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-FOLDER = pathlib.Path(__file__).resolve().parent.parent / "tests/golden/chat_templates"
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+FOLDER, MADE = ROOT / "tests/golden/chat_templates", ROOT / "build/golden/chat_expected"
 NOW = datetime.datetime(2026, 3, 7, 14, 5, 9)
 TOKENS = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>", "pad_token": "<pad>"}
 # Which conversations beside "plain", "system" and "edge" a family's format speaks of.
@@ -95,7 +97,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--check", action="store_true")
     check = parser.parse_args().check
-    path = FOLDER / "expected.json"
+    MADE.mkdir(parents=True, exist_ok=True)
+    path = MADE / "expected.json"
     text = json.dumps(vectors(), ensure_ascii=False, indent=1) + "\n"
     if check:
         same = text == path.read_text(encoding="utf-8")

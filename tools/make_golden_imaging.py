@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Writes tests/golden/imaging: small pictures in every form that is decoded, and what Pillow makes of them.
+"""Writes build/golden/imaging: small pictures in every form that is decoded, and what Pillow makes of them. Committed packed.
 
-    python3 tools/make_golden_imaging.py [--out tests/golden/imaging]
+    python3 tools/make_golden_imaging.py [--out build/golden/imaging]
 
 Needs Pillow (python3-pil; 9.4.0 made the present files). Results stand as PNG, which keeps every bit.
 """
@@ -35,7 +35,7 @@ def exif(orientation, little):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent.parent / "tests/golden/imaging")
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent.parent / "build/golden/imaging")
     out = parser.parse_args().out
     out.mkdir(parents=True, exist_ok=True)
     source = picture(37, 23, 1)

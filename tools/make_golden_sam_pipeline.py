@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes tests/golden/sam/{picture.png,predictions.safetensors,everything.json}: what Meta's SamPredictor and
+"""Writes build/golden/sam/{picture.png,predictions.safetensors,everything.json}: what Meta's SamPredictor and
 SamAutomaticMaskGenerator make of a small picture with the tiny checkpoint of make_golden_sam.py.
 
     python3 tools/make_golden_sam_pipeline.py --segment-anything CLONE
@@ -13,7 +13,6 @@ package takes from torchvision and OpenCV is written here anew, after their docu
 import argparse
 import json
 import random
-import struct
 import sys
 import types
 from pathlib import Path
@@ -84,16 +83,6 @@ def picture():
                     pixels[v, u] = colour
     grain = np.array([source.randrange(-12, 13) for _ in range(pixels.size)]).reshape(pixels.shape)
     return np.clip(pixels.astype(int) + grain, 0, 255).astype(np.uint8)
-
-
-def read_safetensors(path):
-    data = path.read_bytes()
-    (length,) = struct.unpack("<Q", data[:8])
-    header = json.loads(data[8:8 + length])
-    types_of = {"F16": np.float16, "F32": np.float32}
-    return {name: torch.from_numpy(np.frombuffer(data[8 + length + info["data_offsets"][0]:8 + length + info["data_offsets"][1]],
-                                                 types_of[info["dtype"]]).reshape(info["shape"]).copy())
-            for name, info in header.items() if name != "__metadata__"}
 
 
 def predictions(predictor):
@@ -169,7 +158,7 @@ def write_miniature(modeling, generator_class, folder):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--segment-anything", required=True, type=Path, help="a clone of Meta's repository")
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent.parent / "tests/golden/sam")
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent.parent / "build/golden/sam")
     parser.add_argument("--miniature", action="store_true", help="the miniature's scenes instead of the tiny checkpoint")
     options = parser.parse_args()
     stand_ins()
@@ -182,7 +171,7 @@ def main():
         return
     model = make_golden_sam.make_model(modeling).eval()
     model.load_state_dict({name: value.float() for name, value in
-                           read_safetensors(options.out / "model.safetensors").items()}, strict=False)
+                           make_golden_sam.read_safetensors(options.out / "model.safetensors").items()}, strict=False)
     pixels = picture()
     Image.fromarray(pixels).save(options.out / "picture.png")
     predictor = SamPredictor(model)

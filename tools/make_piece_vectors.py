@@ -25,8 +25,6 @@ import make_tokenizer_vectors as common
 import tokenizer_text
 
 VOCAB = 8000
-BLOCK = 32     # strings a digest
-SHOWN = 384    # strings whose ids are stored
 SPECIAL_EVERY = 256
 
 
@@ -39,31 +37,10 @@ def read_strings(path):
     return [body[a:b].decode("utf-8") for a, b in zip(offsets, offsets[1:])]
 
 
-def fnv(data):
-    """FNV-1a of 64 bits."""
-    digest = 0xCBF29CE484222325
-    for byte in data:
-        digest = (digest ^ byte) * 0x100000001B3 & 0xFFFFFFFFFFFFFFFF
-    return digest
-
-
-def digests(items):
-    """One digest for each block; each item is bytes and counts with its length before it."""
-    out = []
-    for start in range(0, len(items), BLOCK):
-        out.append(fnv(b"".join(struct.pack("<I", len(i)) + i for i in items[start:start + BLOCK])))
-    return struct.pack(f"<{len(out)}Q", *out)
-
-
-def id_bytes(ids):
-    return struct.pack(f"<{len(ids)}I", *ids)
-
-
 def write_vectors(folder, ids, decoded, special):
     """`special`: the ids of each SPECIAL_EVERY-th string with the tokens that are added around it."""
-    common.write(folder, "ids.digests.bin", digests([id_bytes(i) for i in ids]))
-    common.write(folder, "decoded.digests.bin", digests([d.encode("utf-8") for d in decoded]))
-    common.write(folder, "ids.bin", common.ragged(ids[:SHOWN]))
+    common.write_ids(folder, ids)
+    common.write(folder, "decoded.digests.bin", common.digests([d.encode("utf-8") for d in decoded]))
     common.write(folder, "special.bin", common.ragged(special))
     return {"ids": sum(map(len, ids)), "distinct_ids": len({t for i in ids for t in i})}
 

@@ -15,6 +15,7 @@ import json
 import os
 import random
 import re
+import struct
 import sys
 import unicodedata
 
@@ -25,6 +26,8 @@ import tokenizer_text
 VOCAB = 8192
 STRINGS = 10240
 SPECIAL_EVERY = STRINGS // 200
+BLOCK = 32   # strings a digest
+SHOWN = 384  # strings whose ids are stored
 BYTE_LEVEL_ALPHABET = sorted(pre_tokenizers.ByteLevel.alphabet())
 
 LLAMA3_SPLIT = (
@@ -209,9 +212,35 @@ def ragged(items):
     return u32([len(items), *offsets]) + body
 
 
+def fnv(data):
+    """FNV-1a of 64 bits."""
+    digest = 0xCBF29CE484222325
+    for byte in data:
+        digest = (digest ^ byte) * 0x100000001B3 & 0xFFFFFFFFFFFFFFFF
+    return digest
+
+
+def digests(items):
+    """One digest for each block; each item is bytes and counts with its length before it."""
+    out = []
+    for start in range(0, len(items), BLOCK):
+        out.append(fnv(b"".join(struct.pack("<I", len(i)) + i for i in items[start:start + BLOCK])))
+    return struct.pack(f"<{len(out)}Q", *out)
+
+
+def id_bytes(ids):
+    return struct.pack(f"<{len(ids)}I", *ids)
+
+
+def write_ids(folder, ids):
+    """The ids of the first strings, and one digest for each block of all."""
+    write(folder, "ids.digests.bin", digests([id_bytes(i) for i in ids]))
+    write(folder, "ids.bin", ragged(ids[:SHOWN]))
+
+
 def write_vectors(folder, tokenizer, strings):
     ids = [e.ids for e in tokenizer.encode_batch(strings, add_special_tokens=False)]
-    write(folder, "ids.bin", ragged(ids))
+    write_ids(folder, ids)
     chosen = list(range(0, len(strings), SPECIAL_EVERY))[:200]
     special = [tokenizer.encode(strings[i], add_special_tokens=True).ids for i in chosen]
     write(folder, "special.index.bin", u32([len(chosen), *chosen]))
@@ -229,11 +258,6 @@ def write_kind(root, kind, spec, strings):
     os.makedirs(folder, exist_ok=True)
     text = json.dumps(spec, ensure_ascii=False, separators=(",", ":"))
     write(folder, "tokenizer.json", text.encode("utf-8"))
-    if kind == "gpt2":
-        vocab = json.dumps(spec["model"]["vocab"], separators=(",", ":"))  # the original escapes non-ASCII
-        write(folder, "vocab.json", vocab.encode("ascii"))
-        merges = "#version: 0.2\n" + "".join(m + "\n" for m in spec["model"]["merges"])
-        write(folder, "merges.txt", merges.encode("utf-8"))
     facts = write_vectors(folder, Tokenizer.from_file(os.path.join(folder, "tokenizer.json")), strings)
     print(kind, json.dumps(facts), flush=True)
 

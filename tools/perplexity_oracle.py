@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Perplexity in the conventions Tenon names, computed from a closed formula instead of a model.
 
-    python3 tools/perplexity_oracle.py --make tests/golden/eval/perplexity.json
+    python3 tools/perplexity_oracle.py --make build/golden/eval/perplexity.json
 
 The "model" gives token n after position i of a window, ids[i] and the token before it, the logit
 3 sin(12.9898 ids[i] + 78.233 n + 0.37 i + 0.11 before), rounded to float32. It depends on where a window begins, so a

@@ -2,7 +2,7 @@
 """ROUGE-1, -2, -L and -Lsum of texts against references, as rouge_score defines them.
 
     python3 tools/rouge_oracle.py FILE.jsonl [--stem]        # lines with "text" and "reference"
-    python3 tools/rouge_oracle.py --make tests/golden/eval/rouge.json
+    python3 tools/rouge_oracle.py --make build/golden/eval/rouge.json
 
 An implementation of its own, to hold Tenon's against: stems come from NLTK's PorterStemmer (Debian's
 python3-nltk; needed with --stem only), the common subsequences from a memo of suffixes, the bootstrap from

@@ -209,8 +209,7 @@ def main():
     for kind in args.models or ["vit-b", "vit-h"]:
         measure(args, kind, report)
         torch.cuda.empty_cache()
-        with open(args.out, "w", encoding="utf-8") as file:
-            json.dump(report, file, indent=1)
+        sam_models.write_report(report, args.out)
     return 0 if all(bar["met"] for model in report["models"] for bar in model["bars"].values()) else 5
 
 

@@ -75,6 +75,22 @@ class Plan:
         self.process.wait()
 
 
+def to_text(value, depth=5, indent="\n"):
+    """JSON that is broken into lines down to `depth` only: below it are rows of figures."""
+    if depth == 0 or not isinstance(value, (dict, list)) or not value:
+        return json.dumps(value)
+    inner = indent + " "
+    if isinstance(value, list):
+        return "[" + inner + ("," + inner).join(to_text(item, depth - 1, inner) for item in value) + indent + "]"
+    return "{" + inner + ("," + inner).join(
+        json.dumps(key) + ": " + to_text(item, depth - 1, inner) for key, item in value.items()) + indent + "}"
+
+
+def write_report(report, path):
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(to_text(report) + "\n")
+
+
 def build(tenon, folder, plan, dtype):
     """Seconds it took. The gate is left out: these scripts are stricter."""
     import time

@@ -12,7 +12,7 @@
 namespace tenon::compiler {
 namespace {
 
-const std::string kSam = std::string(TENON_SOURCE_DIR) + "/tests/golden/sam/model.safetensors";
+const std::string kSam = TENON_GOLDEN_SAM "model.safetensors";
 
 class StageGate : public ::testing::Test {
  protected:

@@ -23,7 +23,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-const std::string kSam = std::string(TENON_SOURCE_DIR) + "/tests/golden/sam/model.safetensors";
+const std::string kSam = TENON_GOLDEN_SAM "model.safetensors";
 
 constexpr std::array<models::CheckSize, 2> kSizes = {{{1, 2}, {3, 2}}};
 

@@ -10,7 +10,7 @@
 namespace tenon::imaging {
 namespace {
 
-const std::string kFolder = std::string(TENON_SOURCE_DIR) + "/tests/golden/imaging/";
+const std::string kFolder = TENON_GOLDEN_IMAGING;
 
 std::vector<std::byte> bytes_of(const std::string& name) {
   auto file = MappedFile::open(kFolder + name);

@@ -8,7 +8,7 @@
 namespace tenon::imaging {
 namespace {
 
-const std::string kFolder = std::string(TENON_SOURCE_DIR) + "/tests/golden/imaging/";
+const std::string kFolder = TENON_GOLDEN_IMAGING;
 
 TEST(Resize, IsPillowsBitForBit) {
   Image source = read_image(kFolder + "source.png").image;

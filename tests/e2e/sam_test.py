@@ -6,11 +6,7 @@ import zlib
 
 import checkpoints
 import tenon_case
-from tenon_case import TenonCase, main
-
-
-def golden(*names):
-    return os.path.join(tenon_case.SOURCE, "tests", "golden", *names)
+from tenon_case import TenonCase, golden, main
 
 
 def picture():

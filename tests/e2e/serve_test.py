@@ -10,8 +10,8 @@ import threading
 import time
 
 import tenon_case
-from sam_test import golden, png
-from tenon_case import TenonCase, main
+from sam_test import png
+from tenon_case import TenonCase, golden, main
 
 JSON = {"Content-Type": "application/json"}
 PICTURE = {"Content-Type": "application/octet-stream"}

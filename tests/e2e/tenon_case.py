@@ -65,9 +65,13 @@ def miniature(name):
     return os.path.join(SOURCE, "miniatures", name)
 
 
+def golden(*names):
+    """What tests/golden/*.tar.xz hold, unpacked in the build folder, with the weights that belong to it."""
+    return os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(TENON))), "golden", *names)
+
+
 def golden_model(name):
-    """A tiny checkpoint of tests/golden/models.tar.xz, unpacked in the build folder."""
-    return os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(TENON))), "golden", "models", name)
+    return golden("models", name)
 
 
 def reference(name):

@@ -92,7 +92,7 @@ class Pictures(TenonCase):
 
     def setUp(self):
         super().setUp()
-        self.sam = os.path.join(tenon_case.SOURCE, "tests", "golden", "sam")
+        self.sam = tenon_case.golden("sam")
         self.plan = self.build(os.path.join(self.sam, "model.safetensors"), "--dtype", "bf16")
 
     def click(self, *arguments):

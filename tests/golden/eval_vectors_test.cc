@@ -1,4 +1,4 @@
-// Metrics against what an independent implementation computed (tests/golden/eval; tools/
+// Metrics against what an independent implementation computed (tests/golden/eval.tar.xz; tools/
 // rouge_oracle.py and tools/perplexity_oracle.py).
 #include <gtest/gtest.h>
 
@@ -19,7 +19,7 @@ using data::Json;
 constexpr double kTolerance = 1e-6;
 
 Json vectors(const std::string& name) {
-  return data::read_json_file(std::string(TENON_SOURCE_DIR) + "/tests/golden/eval/" + name);
+  return data::read_json_file(std::string(TENON_GOLDEN_EVAL) + name);
 }
 
 void expect_score(const metrics::RougeScore& got, const Json& wanted, const std::string& where) {

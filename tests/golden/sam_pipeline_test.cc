@@ -23,7 +23,7 @@ extern const Architecture kSam;
 namespace tenon::sam {
 namespace {
 
-const std::string kFolder = std::string(TENON_SOURCE_DIR) + "/tests/golden/sam/";
+const std::string kFolder = TENON_GOLDEN_SAM;
 
 class GoldenSamPipeline : public ::testing::Test {
  protected:

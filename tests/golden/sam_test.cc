@@ -17,7 +17,7 @@ extern const Architecture kSam;
 namespace tenon {
 namespace {
 
-const std::string kFolder = std::string(TENON_SOURCE_DIR) + "/tests/golden/sam/";
+const std::string kFolder = TENON_GOLDEN_SAM;
 constexpr int64_t kSide = 48;  // of the picture
 
 class GoldenSam : public ::testing::Test {

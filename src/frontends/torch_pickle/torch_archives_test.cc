@@ -16,7 +16,7 @@ namespace {
 
 using testing::HasSubstr;
 
-const std::string kArchives = std::string(TENON_SOURCE_DIR) + "/tests/golden/torch/";
+const std::string kArchives = TENON_GOLDEN_TORCH;  // tests/golden/torch.tar.xz, unpacked
 
 class TorchArchives : public testing::TestWithParam<std::string> {
  protected:
