@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <cstring>
 
+#include "base/checked.h"
 #include "base/error.h"
 #include "base/text.h"
 #include "base/thread_pool.h"
@@ -13,18 +14,38 @@
 namespace tenon::device {
 namespace {
 
-// Pages come from mmap: large arenas go back to the system at once, and may use huge pages.
+// Pages come from mmap: large arenas go back to the system at once, and use large pages where the
+// system has them.
 class HostAllocator : public Allocator {
  public:
   void* allocate(int64_t bytes) override {
-    void* data = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (data == MAP_FAILED) {
-      throw Error(ErrorCode::OutOfMemory, "cannot allocate host memory").got(format_bytes(bytes));
-    }
-    madvise(data, bytes, MADV_HUGEPAGE);
-    return data;
+    if (bytes > kMost) throw exhausted(bytes);
+    int64_t size = mapped(bytes), slack = size < kLargePage ? 0 : kLargePage;
+    void* all =
+        mmap(nullptr, size + slack, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (all == MAP_FAILED) throw exhausted(bytes);
+    auto* data = static_cast<std::byte*>(all);
+    if (slack == 0) return data;
+    int64_t before = -reinterpret_cast<intptr_t>(data) & (kLargePage - 1);
+    if (before > 0) munmap(data, before);
+    if (before < slack) munmap(data + before + size, slack - before);
+    madvise(data + before, size, MADV_HUGEPAGE);
+    return data + before;
   }
-  void free(void* pointer, int64_t bytes) override { munmap(pointer, bytes); }
+  void free(void* pointer, int64_t bytes) override { munmap(pointer, mapped(bytes)); }
+
+ private:
+  // What is large is whole large pages: with small ones the parts that a core works on at once
+  // crowd some sets of its caches and leave others empty.
+  static constexpr int64_t kLargePage = 2 << 20, kLarge = 1 << 20;
+  static constexpr int64_t kMost = INT64_MAX - 2 * kLargePage;
+  static Error exhausted(int64_t bytes) {
+    return std::move(
+        Error(ErrorCode::OutOfMemory, "cannot allocate host memory").got(format_bytes(bytes)));
+  }
+  static int64_t mapped(int64_t bytes) {
+    return bytes < kLarge ? bytes : round_up(bytes, kLargePage);
+  }
 };
 
 class HostStream : public Stream {

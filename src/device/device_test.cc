@@ -22,6 +22,21 @@ TEST(Arena, MovesOwnershipAndReportsExhaustion) {
   Arena moved = std::move(arena);
   EXPECT_EQ(moved.bytes(), 1 << 20);
   EXPECT_THROW(Arena(host_allocator(), int64_t{1} << 60), Error);
+  EXPECT_THROW(Arena(host_allocator(), INT64_MAX), Error);
+}
+
+// Large ones begin where a large page does, and all of what was asked for is there.
+TEST(Arena, IsWholeLargePagesWhereItIsLarge) {
+  constexpr int64_t kLargePage = 2 << 20;
+  for (int64_t bytes : {kLargePage / 2, kLargePage - 1, kLargePage, 2 * kLargePage + 1}) {
+    Arena arenas[] = {Arena(host_allocator(), bytes), Arena(host_allocator(), bytes)};
+    for (Arena& arena : arenas) {
+      auto* data = static_cast<char*>(arena.data());
+      EXPECT_EQ(reinterpret_cast<uintptr_t>(data) % kLargePage, 0u) << bytes;
+      data[0] = data[bytes - 1] = 1;
+      EXPECT_EQ(data[bytes / 2], 0);
+    }
+  }
 }
 
 TEST(AllocationFault, FailsTheNthRequestOnce) {

@@ -161,6 +161,8 @@ std::vector<QuantCase> shape_cases() {
     add("w4a16_g32_zeros_f16", format(kU4, 32, true, "", DType::F16));
     add("w4a8_g32_zeros", format(kU4, 32, true, "i8", DType::F32));
     add("w8a16_g64", format(kU8, 64, false, "", DType::F32));
+    add("w8a8_g32_zeros", format(kU8, 32, true, "i8", DType::F32));
+    add("w4a8_g128_bf16", format(kU4, 128, false, "i8", DType::BF16));
   }
   return cases;
 }

@@ -155,7 +155,6 @@ struct Int8Tile {
   int64_t offsets_pitch = 0;
   const uint8_t* codes = nullptr;  // [units, 32, 4]; pairs of units in a byte where `packed`
   bool packed = false;
-  bool signed_codes = false;  // of Int8MatrixKernels: bytes from which zeros are taken off already
   PanelScales scales;
   float* c = nullptr;
   int64_t c_pitch = 0;
@@ -190,16 +189,53 @@ struct Int8Kernels {
   void (*stream)(const Int8Tile& tile, int64_t panels);
 };
 
-// Rows that Int8MatrixKernels multiply at once; each so many of them fetch Int8Tile::fetch_lines.
-inline constexpr int64_t kMatrixTileRows = 32;
+// Where the 32 columns of a panel go, and what happens to them on the way.
+struct PanelResults {
+  char* const* y = nullptr;               // [rows]: where each begins
+  const char* const* residual = nullptr;  // [rows]; null: none
+  DType y_dtype = DType::F32, residual_dtype = DType::F32;
+  int64_t column = 0;           // the panel's first
+  int64_t columns = 32;         // that there are
+  const float* bias = nullptr;  // [32]; null: none
+  Activation activation = Activation::None;
+  void (*activate)(Activation kind, int64_t n, float* row) = nullptr;
+  // Whole lines of f32 or bf16 on borders of 64 bytes, which need not be in a cache afterwards.
+  bool past_caches = false;
+};
 
-// The same by a unit for whole matrices, which wants more rows. Inputs of one call lie in one block
-// of x.
+// A panel with all rows of x, for a unit that multiplies whole matrices.
+struct MatrixPanel {
+  int64_t rows = 0;
+  int block_rows = 0;  // <= kMatrixBlock: x, and sums, are blocks of so many rows
+  // Codes of x [blocks, steps of 64 inputs, kMatrixBlock, 64], zero behind the last input.
+  const int8_t* x = nullptr;
+  const float* x_scales = nullptr;  // [rows]
+  const int32_t* x_sums = nullptr;  // [rows]: of the codes of x
+  int64_t inputs = 0;
+  const uint8_t* codes = nullptr;
+  PanelScales scales;
+  int8_t* unpacked = nullptr;  // kMatrixUnpacked bytes for codes of 4 bits; null: they have 8
+  void* sums = nullptr;        // [blocks, kMatrixBlock, 32] of 4 bytes
+  const void* next = nullptr;  // the panel whose codes are read next
+  PanelResults results;
+};
+inline constexpr int kMatrixBlock = 32;
+inline constexpr int64_t kMatrixStep = 64;  // inputs
+inline constexpr int64_t kMatrixUnpacked = 1024 * 32;
+
+struct RoundedRow {
+  float scale;
+  int32_t sum;  // of the codes
+};
+
+// Memory that tiles are loaded from lies on borders of 64 bytes.
 struct Int8MatrixKernels {
-  // Codes of 4 bits less their zeros as [units, 32, 4] bytes, on a border of 64 bytes.
-  void (*unpack_signed)(const uint8_t* codes, const PanelScales& scales, int8_t* to);
-  // Codes of 8 bits in one group, or `signed_codes` in several. As many rows as there are.
-  void (*tiles)(const Int8Tile& tile);
+  // x [inputs] (a multiple of kMatrixStep) to codes as Int8Kernels makes them, 64 of them every
+  // kMatrixBlock * 64 bytes. Fetches the memory of the next row.
+  RoundedRow (*round_row)(const float* x, int64_t inputs, const void* next, int64_t next_bytes,
+                          int8_t* codes);
+  // Codes of 8 bits in one group, or of 4 bits in groups.
+  void (*panel)(const MatrixPanel& panel);
 };
 
 // A panel of codes of 4 bits with x in f32.

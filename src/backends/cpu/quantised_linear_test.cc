@@ -97,8 +97,58 @@ INSTANTIATE_TEST_SUITE_P(All, QuantisedBlocks,
                                          QuantShape{12, 64, 1120, 32, true, 0xCF8CA065974722F6u},
                                          QuantShape{31, 70, 2112, 64, false, 0xDF2C75B2BAEACE6Eu},
                                          QuantShape{48, 64, 2240, 128, true, 0xFF5885B62B6FE585u},
-                                         QuantShape{530, 64, 1056, 32, false,
-                                                    0xDA333697CFC631CDu}));
+                                         QuantShape{530, 64, 1056, 32, false, 0xDA333697CFC631CDu},
+                                         QuantShape{47, 33, 1440, 0, true, 0x9665C8403DB3F24Cu},
+                                         QuantShape{65, 31, 1408, 0, false, 0x8D47BF2465F71952u},
+                                         QuantShape{292, 40, 4128, 0, true, 0xFC31F469285ABBE8u},
+                                         QuantShape{16, 96, 3072, 0, false, 0x1E062D93236CBD31u},
+                                         QuantShape{9, 20, 2080, 32, true, 0xCA4197AA8F80B80Eu},
+                                         QuantShape{33, 65, 1056, 32, false, 0x038C33C51D65F97Du},
+                                         QuantShape{600, 34, 3200, 64, true, 0xB701FD525E840FF4u},
+                                         QuantShape{140, 33, 1152, 128, false,
+                                                    0x39998A5D29681B0Cu}));
+
+// What stands behind a sum (bias, activation, residual, rounding), in blocks of rows and columns
+// that are cut, and where y is so large that it goes past the caches.
+TEST(QuantisedResults, EveryCpuFinishesWithTheSameBits) {
+  struct Form {
+    int64_t m, n, k, group;
+    DType y;
+    const char* activation;
+    bool added;
+  };
+  int compared = 0;
+  for (const Form& f : {Form{37, 70, 160, 0, DType::F32, "silu", true},
+                        Form{37, 70, 160, 32, DType::BF16, "gelu_tanh", true},
+                        Form{70, 33, 2176, 64, DType::F16, "", true},
+                        Form{20, 15, 96, 0, DType::F16, "relu", false},
+                        Form{1030, 1024, 64, 0, DType::F32, "", true},
+                        Form{1040, 1056, 64, 32, DType::F32, "silu", false},
+                        Form{1100, 2048, 64, 0, DType::BF16, "", true},
+                        Form{1100, 2048, 64, 64, DType::F16, "", false}}) {
+    ops::QuantisedLinear op{f.n, f.k, f.group, "i8", f.activation, std::string(dtype_name(f.y))};
+    QuantSpec spec = op.spec(f.group ? DType::U4 : DType::U8, DType::F32, true);
+    OwnedQuantisedWeight weight = round_to_nearest(make_even({f.n, f.k}, 3, 0.05f), spec);
+    Tensor x = make_even({f.m, f.k}, 4, 2), bias = make_even({f.n}, 5, 1);
+    Tensor residual = make_random(f.y, {f.m, f.n}, 6), y = Tensor::make(f.y, {f.m, f.n});
+    std::map<std::string, std::vector<std::byte>> results;
+    auto* bytes = static_cast<std::byte*>(y.view().data);
+    run_all("quantised_linear", ops::to_attributes(op),
+            {x, weight.codes, weight.scales, weight.zeros, f.added ? bias.view() : TensorView(),
+             f.added ? residual.view() : TensorView()},
+            {y}, [&](const std::string& name) {
+              if (name != "quantised_linear__i8__avx2")
+                results[name].assign(bytes, bytes + y.view().bytes());
+              std::fill_n(bytes, y.view().bytes(), std::byte{0xFF});
+            });
+    for (const auto& [name, result] : results) {
+      EXPECT_TRUE(result == results.begin()->second)
+          << name << " and " << results.begin()->first << ", " << f.m << " x " << f.n;
+      ++compared;
+    }
+  }
+  if (compared == 0) GTEST_SKIP() << "skip no kernel but AVX2's runs on this CPU";
+}
 
 // One or two rows go through several panels side by side, three through one after the other.
 TEST(QuantisedStreams, RowsHaveTheBitsOfThree) {

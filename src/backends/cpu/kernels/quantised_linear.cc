@@ -91,8 +91,12 @@ LinearSizes sizes_of(const ops::OpDesc& desc, const ops::QuantisedLinear& op) {
 template <const Kernels& kernels>
 int64_t workspace_int8(const ops::OpDesc& desc) {
   auto op = ops::read_attributes<ops::QuantisedLinear>(*desc.attributes);
-  return int8_workspace(sizes_of(desc, op), panel_sizes(spec_of(desc, op), op.out, op.in),
-                        kernels.int8_matrix != nullptr);
+  LinearSizes sizes = sizes_of(desc, op);
+  PanelSizes panels = panel_sizes(spec_of(desc, op), op.out, op.in);
+  int64_t bytes = int8_workspace(sizes, panels);
+  if constexpr (kernels.isa == Isa::Amx)
+    return std::max(bytes, int8_tiles_workspace(sizes, panels));
+  return bytes;
 }
 
 template <const Kernels& kernels>
@@ -120,6 +124,9 @@ void run_int8_op(const ops::RunArgs& args) {
   LinearCall call = call_of(args, prepared);
   if (call.m == 0) return;
   PanelWeight weight = panel_weight(args, prepared.spec, call.n, call.k);
+  if (suits_tiles(weight, call.m, kernels)) {
+    return run_int8_tiles(call, weight, kernels, Workspace(args.workspace));
+  }
   run_int8(call, weight, kernels, Workspace(args.workspace));
 }
 

@@ -10,8 +10,14 @@ PanelWeight panel_weight(const ops::RunArgs& args, const QuantSpec& spec, int64_
 
 void run_int8(const LinearCall& call, const PanelWeight& weight, const Kernels& kernels,
               Workspace workspace);
-// `matrix`: with Int8MatrixKernels.
-int64_t int8_workspace(const LinearSizes& sizes, const PanelSizes& panels, bool matrix);
+int64_t int8_workspace(const LinearSizes& sizes, const PanelSizes& panels);
+
+// The same by Int8MatrixKernels (quantised_linear_tiles.cc), where the CPU has them and rows are
+// enough of them.
+bool suits_tiles(const PanelWeight& weight, int64_t rows, const Kernels& kernels);
+void run_int8_tiles(const LinearCall& call, const PanelWeight& weight, const Kernels& kernels,
+                    Workspace workspace);
+int64_t int8_tiles_workspace(const LinearSizes& sizes, const PanelSizes& panels);
 
 // Up to this many rows of x the codes are decoded in registers, for more into tiles.
 inline constexpr int64_t kMostCodes4Rows = 16;

@@ -9,9 +9,8 @@ namespace tenon::cpu {
 namespace {
 
 // Rows of x held as codes: so many that kInputsAtOnce of each stay in L2 beside their sums. All
-// rows read every weight once more, so CPUs with a unit for matrices (whose L2 has 2 MB) want more
-// of them.
-constexpr int64_t kMostRows = 384, kMostMatrixRows = 576, kMostRowBytes = 8 << 20;
+// rows read every weight once more.
+constexpr int64_t kMostRows = 384, kMostRowBytes = 8 << 20;
 constexpr int64_t kTileRows = 96;  // a multiple of the rows of all tiles
 // Columns of y that a thread finishes at once.
 constexpr int64_t kPanelBlock = 4, kPitch = kPanelBlock * kPanelRows;
@@ -25,9 +24,8 @@ constexpr int64_t kLineBytes = 64;
 // Numbers of x that are rounded sooner than another thread is woken for half of them.
 constexpr int64_t kRoundAlone = 16 * 1024;
 
-int64_t row_block(int64_t m, int64_t pitch, bool matrix) {
-  int64_t fitting =
-      std::clamp<int64_t>(kMostRowBytes / pitch, kTileRows, matrix ? kMostMatrixRows : kMostRows);
+int64_t row_block(int64_t m, int64_t pitch) {
+  int64_t fitting = std::clamp<int64_t>(kMostRowBytes / pitch, kTileRows, kMostRows);
   return std::min(m, fitting / kTileRows * kTileRows);
 }
 
@@ -45,10 +43,9 @@ struct Buffers {
   uint8_t* unpacked;  // [threads, kInputsAtOnce, 32]
 };
 
-Buffers take_buffers(const LinearSizes& sizes, const PanelSizes& panels, bool matrix,
-                     Workspace& workspace) {
+Buffers take_buffers(const LinearSizes& sizes, const PanelSizes& panels, Workspace& workspace) {
   int64_t threads = process_thread_pool().size();
-  int64_t block = row_block(sizes.m, pitch_of(panels), matrix);
+  int64_t block = row_block(sizes.m, pitch_of(panels));
   return {.x = workspace.take<int8_t>(block * pitch_of(panels)),
           .offsets = workspace.take<int32_t>(block * panels.groups),
           .scales = workspace.take<float>(block),
@@ -67,7 +64,6 @@ class RowBlock {
         sizes_(weight.sizes),
         rows_(*kernels.rows),
         int8_(*kernels.int8),
-        matrix_(count > kernels.int8->max_rows ? kernels.int8_matrix : nullptr),
         buffers_(buffers),
         first_(first),
         count_(count) {}
@@ -141,14 +137,9 @@ class RowBlock {
   void run_tiles(Int8Tile& call, int64_t fetch_bytes) const {
     const Int8Tile all = call;
     int64_t most = all.scales.groups > 1 ? int8_.max_grouped_rows : int8_.max_rows;
-    if (matrix_) most = kMatrixTileRows;
     int64_t tiles = ceil_div(count_, most), steps = all.scales.groups * all.scales.units / 8;
     // Each tile fetches an equal part of what is read next.
     call.fetch_lines = ceil_div(fetch_bytes, tiles * steps * kLineBytes);
-    if (matrix_) {
-      call.rows = static_cast<int>(count_);
-      return matrix_->tiles(call);
-    }
     for (int64_t tile = 0; tile < tiles; ++tile) {
       int64_t row = count_ * tile / tiles, next = count_ * (tile + 1) / tiles;
       call.rows = static_cast<int>(next - row);
@@ -227,13 +218,8 @@ class RowBlock {
         last ? weight_.panel(std::min(panel + kPanelBlock, sizes_.panels - 1)) : call.codes + bytes;
     if (weight_.packed) {
       uint8_t* unpacked = buffers_.unpacked + thread * kInputsAtOnce * kPanelRows;
-      if (matrix_) {
-        matrix_->unpack_signed(call.codes, call.scales, reinterpret_cast<int8_t*>(unpacked));
-      } else {
-        int8_.unpack(call.codes, inputs / kUnitInputs, unpacked);
-      }
+      int8_.unpack(call.codes, inputs / kUnitInputs, unpacked);
       call.codes = unpacked;
-      call.signed_codes = matrix_ != nullptr;
       call.packed = false;
     }
     // Parts of a single group stay integers; 4 bits always have groups of their own.
@@ -249,25 +235,23 @@ class RowBlock {
   const PanelSizes& sizes_;
   const RowKernels& rows_;
   const Int8Kernels& int8_;
-  const Int8MatrixKernels* matrix_;  // for so many rows; or null
   const Buffers& buffers_;
   int64_t first_, count_;
 };
 
 }  // namespace
 
-int64_t int8_workspace(const LinearSizes& sizes, const PanelSizes& panels, bool matrix) {
+int64_t int8_workspace(const LinearSizes& sizes, const PanelSizes& panels) {
   Workspace workspace;
-  take_buffers(sizes, panels, matrix, workspace);
+  take_buffers(sizes, panels, workspace);
   return workspace.needed();
 }
 
 void run_int8(const LinearCall& call, const PanelWeight& weight, const Kernels& kernels,
               Workspace workspace) {
   LinearSizes sizes = {.m = call.m, .n = call.n, .k = call.k};
-  bool matrix = kernels.int8_matrix != nullptr;
-  Buffers buffers = take_buffers(sizes, weight.sizes, matrix, workspace);
-  int64_t block = row_block(call.m, pitch_of(weight.sizes), matrix);
+  Buffers buffers = take_buffers(sizes, weight.sizes, workspace);
+  int64_t block = row_block(call.m, pitch_of(weight.sizes));
   for (int64_t first = 0; first < call.m; first += block) {
     RowBlock(call, weight, kernels, buffers, first, std::min(block, call.m - first)).run();
   }
