@@ -2,6 +2,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include "base/limits.h"
 #include "base/text.h"
 #include "cli/cli_progress.h"
 #include "cli/command_line.h"
@@ -30,14 +31,18 @@ std::string bench_text(const prove::BenchResult& result) {
                                                  "p99", "token p50", "p90", "p99", "prompt/s",
                                                  "new/s", "arithmetic", "bandwidth", "roofline"}};
   for (const prove::BenchRow& row : result.rows) {
-    rows.push_back(
-        {std::to_string(row.batch), std::to_string(row.prompt_tokens),
-         std::to_string(row.new_tokens), milliseconds(row.first_token.p50),
-         milliseconds(row.first_token.p90), milliseconds(row.first_token.p99),
-         milliseconds(row.per_token.p50), milliseconds(row.per_token.p90),
-         milliseconds(row.per_token.p99), fmt::format("{:.1f}", row.prompt_tokens_per_second),
-         fmt::format("{:.1f}", row.new_tokens_per_second), percent(row.prompt_share_of_arithmetic),
-         percent(row.token_share_of_bandwidth), percent(row.token_share_of_roofline)});
+    bool goes_on = row.per_token.count > 0;  // a single new token is the first one
+    auto later = [&](const std::string& figure) { return goes_on ? figure : std::string("-"); };
+    rows.push_back({std::to_string(row.batch), std::to_string(row.prompt_tokens),
+                    std::to_string(row.new_tokens), milliseconds(row.first_token.p50),
+                    milliseconds(row.first_token.p90), milliseconds(row.first_token.p99),
+                    later(milliseconds(row.per_token.p50)), later(milliseconds(row.per_token.p90)),
+                    later(milliseconds(row.per_token.p99)),
+                    fmt::format("{:.1f}", row.prompt_tokens_per_second),
+                    later(fmt::format("{:.1f}", row.new_tokens_per_second)),
+                    percent(row.prompt_share_of_arithmetic),
+                    later(percent(row.token_share_of_bandwidth)),
+                    later(percent(row.token_share_of_roofline))});
   }
   std::string text = fmt::format("{}, {}, {}; loaded in {}\n", printable(result.model),
                                  result.dtype, result.device, format_seconds(result.load_seconds));
@@ -90,7 +95,7 @@ VerbAction declare_bench(CLI::App& app) {
       ->capture_default_str();
   app.add_option("--max-num-tokens", options.max_num_tokens,
                  "tokens of all requests in one step; 0: the engine's default")
-      ->check(CLI::NonNegativeNumber);
+      ->check(CLI::Range(int64_t{0}, kLimits.positions));
   app.add_option("--device", command->device, "cpu, cuda or cuda:1")->capture_default_str();
   return [command](Console& console) { run_bench(*command, console); };
 }

@@ -241,13 +241,16 @@ void run_build(BuildCommand& command, Console& console) {
 
 void declare_gate_options(CLI::App& app, BuildCommand& command) {
   compiler::BuildOptions& options = command.options;
-  app.add_option("--check", options.check_file,
-                 "prompts for the fidelity gate: one a line, or JSONL with prompt, article or ids");
+  auto* check = app.add_option(
+      "--check", options.check_file,
+      "prompts for the fidelity gate: one a line, or JSONL with prompt, article or ids; with "
+      "--quant else tenon_check.txt of the folder");
   app.add_option("--repair", options.repair_file,
                  "steps to keep in a wider type, as tenon compare --write-repair suggests them")
       ->type_name("FILE");
   app.add_option("--golden", options.golden_file,
-                 "tensors of the original implementation to prove the import against");
+                 "tensors of the original implementation to prove the import against")
+      ->excludes(check);
   app.add_option("--device", command.devices,
                  "where the gate runs the plan: cpu, cuda, cuda:1, or several: cpu,cuda")
       ->capture_default_str();

@@ -8,6 +8,7 @@
 #include "cli/conversation.h"
 #include "cli/interruption.h"
 #include "cli/line_reader.h"
+#include "cli/numbers.h"
 #include "cli/proof_note.h"
 #include "cli/sampling_options.h"
 #include "cli/verb.h"
@@ -332,7 +333,7 @@ VerbAction declare_chat(CLI::App& app) {
       ->capture_default_str();
   app.add_option("--max-seq-len", command->max_seq_len,
                  "tokens of the whole conversation; 0: as many as the plan was built for")
-      ->check(CLI::NonNegativeNumber);
+      ->check(at_least(0));
   declare_sampling(app, command->sampling);
   app.add_option("--device", command->device, "cpu, cuda or cuda:1")->capture_default_str();
   return [command](Console& console) { run_chat(*command, console); };

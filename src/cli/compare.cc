@@ -5,10 +5,12 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cmath>
+#include <optional>
 
 #include "base/file.h"
 #include "cli/cli_progress.h"
 #include "cli/command_line.h"
+#include "cli/numbers.h"
 #include "cli/proof_failure.h"
 #include "cli/text_table.h"
 #include "cli/verb.h"
@@ -95,8 +97,7 @@ std::string repair_text(const prove::Repair& repair) {
   return text + "repair: " + repair.note + "\n";
 }
 
-void write_repair(const std::string& path, const prove::Repair& repair) {
-  AtomicFile file(path);
+void write_repair(AtomicFile& file, const prove::Repair& repair) {
   file.append(prove::to_json(repair).dump(2) + "\n");
   file.commit();
 }
@@ -104,10 +105,14 @@ void write_repair(const std::string& path, const prove::Repair& repair) {
 void run_compare(CompareCommand& command, Console& console) {
   command.options.device = device::DeviceId::parse(command.device);
   command.options.against_device = device::DeviceId::parse(command.against_device);
-  if (!command.repair_file.empty()) command.options.layers = true;
+  std::optional<AtomicFile> repair;
+  if (!command.repair_file.empty()) {
+    command.options.layers = true;
+    repair.emplace(command.repair_file);
+  }
   CliProgress progress(console);
   prove::Comparison comparison = prove::compare(command.options, progress);
-  if (!command.repair_file.empty()) write_repair(command.repair_file, comparison.repair);
+  if (repair) write_repair(*repair, comparison.repair);
   if (console.json()) {
     data::Json json = data::Json::object();
     json.set("plan", command.options.plan).set("device", command.device);
@@ -151,10 +156,13 @@ VerbAction declare_compare(CLI::App& app) {
   app.add_option("--device", command->device, "cpu, cuda or cuda:1")->capture_default_str();
   app.add_option("--against-device", command->against_device, "where another plan runs")
       ->capture_default_str();
-  app.add_option("--max-kld", options.max_kld, "budget: mean KL divergence in nats");
-  app.add_option("--max-error", options.max_error, "budget: largest logit error over the RMS");
+  app.add_option("--max-kld", options.max_kld, "budget: mean KL divergence in nats")
+      ->check(budget());
+  app.add_option("--max-error", options.max_error, "budget: largest logit error over the RMS")
+      ->check(budget());
   app.add_option("--min-same-top", options.min_same_top,
-                 "budget: share of decided rows with the same top token");
+                 "budget: share of decided rows with the same top token")
+      ->check(number_within(0, 1, true));
   app.add_option("--write-repair", command->repair_file,
                  "writes the suggested repair for tenon build --repair; implies --layers")
       ->type_name("FILE");

@@ -20,10 +20,19 @@ std::string builtin_names() {
   return join(names, ", ");
 }
 
+text::ChatTemplate parse_within(const std::string& place, const std::string& source) {
+  try {
+    return text::ChatTemplate::parse(source);
+  } catch (Error& error) {
+    error.within(place);
+    throw;
+  }
+}
+
 ChatFormat plan_format(const std::string& plan_text) {
   text::ChatTemplates templates = text::ChatTemplates::from_text(plan_text);
   const std::string* source = templates.choose(false);
-  if (source) return {"the plan's template", text::ChatTemplate::parse(*source), {}, {}};
+  if (source) return {"the plan's template", parse_within("the plan", *source), {}, {}};
   throw Error(ErrorCode::Unsupported,
               "the plan has no chat template: it is of a base model, or of a folder without one")
       .fix("tenon run continues a text; to chat give --chat-template a file, or one of: " +
@@ -41,8 +50,7 @@ ChatFormat choose_chat_format(const std::string& choice, const std::string& plan
     format = {"built-in " + choice, text::ChatTemplate::parse(builtin->source), {}, {}};
     format->stop_strings.assign(builtin->stops.begin(), builtin->stops.end());
   } else if (file_exists(choice)) {
-    format = {
-        choice, text::ChatTemplate::parse(read_text_file(choice, kLimits.template_bytes)), {}, {}};
+    format = {choice, parse_within(choice, read_text_file(choice, kLimits.template_bytes)), {}, {}};
   } else {
     throw Error(ErrorCode::Usage, "there is no such chat template")
         .at("--chat-template")

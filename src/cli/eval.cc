@@ -3,12 +3,14 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <map>
+#include <optional>
 
 #include "base/file.h"
 #include "base/text.h"
 #include "cli/cli_progress.h"
 #include "cli/command_line.h"
 #include "cli/named_values.h"
+#include "cli/numbers.h"
 #include "cli/proof_failure.h"
 #include "cli/text_table.h"
 #include "cli/verb.h"
@@ -42,7 +44,15 @@ std::unique_ptr<llm::Engine> open_engine(const EvalCommand& command) {
   llm::EngineOptions options;
   options.device = device::DeviceId::parse(command.device);
   options.max_batch_size = command.batch_size;
-  return llm::Engine::open(plan::PlanFile::open(command.plan), options);
+  auto file = plan::PlanFile::open(command.plan);
+  int64_t most = llm::read_model_info(file->plan()).max_batch_size;
+  if (command.batch_size > most) {
+    throw Error(ErrorCode::Usage, "the plan has no room for so many sequences")
+        .at("--batch-size")
+        .got(std::to_string(command.batch_size))
+        .accepted("1 to " + std::to_string(most));
+  }
+  return llm::Engine::open(file, options);
 }
 
 const text::Tokenizer& tokenizer_of(const llm::Engine& engine) {
@@ -84,9 +94,8 @@ std::vector<std::string> original_texts(const EvalCommand& command,
   return run.texts;
 }
 
-void write_texts(const std::string& path, const std::vector<prove::Article>& articles,
+void write_texts(AtomicFile& file, const std::vector<prove::Article>& articles,
                  const std::vector<std::string>& texts) {
-  AtomicFile file(path);
   for (size_t i = 0; i < texts.size(); ++i) {
     Json line = Json::object();
     if (!articles[i].id.empty()) line.set("id", articles[i].id);
@@ -132,10 +141,13 @@ std::string rouge_text(const prove::RougeEval& eval, const prove::SummaryRun& ru
 void eval_rouge(const EvalCommand& command, Console& console) {
   std::vector<prove::Article> articles = prove::read_articles(command.data, command.first);
   auto engine = open_engine(command);
+  // Made first: a path that cannot be written costs no summaries.
+  std::optional<AtomicFile> output;
+  if (!command.output.empty()) output.emplace(command.output);
   CliProgress progress(console);
   prove::SummaryRun run = prove::summarize(*engine, articles, command.summarize, progress);
   Json json = header(command, *engine);
-  if (!command.output.empty()) write_texts(command.output, articles, run.texts);
+  if (output) write_texts(*output, articles, run.texts);
   std::vector<std::string> original = original_texts(command, articles, *engine, progress, json);
   prove::RougeEval eval = prove::evaluate_rouge(articles, run.texts, original, command.rouge);
   json.set("articles", static_cast<int64_t>(articles.size()));
@@ -164,6 +176,16 @@ int32_t prefix_of(const llm::Engine& engine) {
       .fix("use --convention gptq");
 }
 
+// Positions of a window; one position predicts nothing.
+int64_t checked_window(int64_t given, int64_t otherwise, const llm::Engine& engine) {
+  int64_t window = given > 0 ? given : otherwise, most = engine.options().max_seq_len;
+  if (window >= 2 && window <= most) return window;
+  throw Error(ErrorCode::Usage, "window does not fit the plan's sequences")
+      .at("--window")
+      .got(std::to_string(window))
+      .accepted("2 to " + std::to_string(most));
+}
+
 prove::PerplexityTask perplexity_task(const EvalCommand& command, const llm::Engine& engine) {
   const text::Tokenizer& tokenizer = tokenizer_of(engine);
   prove::PerplexityTask task;
@@ -171,13 +193,7 @@ prove::PerplexityTask perplexity_task(const EvalCommand& command, const llm::Eng
   task.most_windows = command.windows;
   int64_t most = engine.options().max_seq_len;
   bool gptq = command.convention == prove::PerplexityConvention::Gptq;
-  task.window = command.window > 0 ? command.window : gptq ? std::min<int64_t>(2048, most) : most;
-  if (task.window < 2 || task.window > most) {
-    throw Error(ErrorCode::Usage, "window does not fit the plan's sequences")
-        .at("--window")
-        .got(std::to_string(task.window))
-        .accepted("2 to " + std::to_string(most));
-  }
+  task.window = checked_window(command.window, gptq ? std::min<int64_t>(2048, most) : most, engine);
   std::vector<std::string> texts = prove::read_texts(command.data);
   if (gptq) texts = {join(texts, "\n\n")};
   bool pages = command.convention == prove::PerplexityConvention::LmEval;
@@ -240,12 +256,15 @@ std::string kld_text(const prove::KldEval& eval, const Json& reference) {
   std::string text = text_table(rows, "lrrrrrr");
   text += fmt::format("same top token: {:.2f} % of {} decided positions, {:.2f} % of all\n",
                       100 * kld.same_top, kld.decided_rows, 100 * kld.same_top_all);
-  text += fmt::format(
-      "perplexity {:.6f}, reference {:.6f}, ratio {:.6f}; probability of the text's token changes "
-      "by "
-      "{:.3g} on average, {:.3g} RMS\n",
-      eval.perplexity, eval.reference_perplexity, eval.perplexity / eval.reference_perplexity,
-      eval.mean_probability_change, eval.rms_probability_change);
+  // A text of one token goes on with nothing.
+  if (eval.tokens > 0)
+    text += fmt::format(
+        "perplexity {:.6f}, reference {:.6f}, ratio {:.6f}; probability of the text's token "
+        "changes "
+        "by "
+        "{:.3g} on average, {:.3g} RMS\n",
+        eval.perplexity, eval.reference_perplexity, eval.perplexity / eval.reference_perplexity,
+        eval.mean_probability_change, eval.rms_probability_change);
   return text + fmt::format("reference: {} {}, {}\n", reference.get_string("kind", ""),
                             printable(reference.get_string("path", "")),
                             reference.get_string("dtype", ""));
@@ -262,7 +281,8 @@ void eval_kld(const EvalCommand& command, Console& console) {
                  ", not in f32");
   }
   prove::KldTask task;
-  task.window = std::min(command.window > 0 ? command.window : 512, options.max_seq_len);
+  task.window =
+      checked_window(command.window, std::min<int64_t>(512, options.max_seq_len), *engine);
   task.most_windows = command.windows;
   for (const std::string& text : prove::read_texts(command.data)) {
     task.texts.push_back(tokenizer_of(*engine).encode(text));
@@ -298,8 +318,7 @@ void declare_data(CLI::App& app, EvalCommand& command, const char* what) {
 
 void declare_rouge(CLI::App& app, EvalCommand& command) {
   declare_data(app, command, "JSONL with article and highlights a line (CNN/DailyMail)");
-  app.add_option("--first", command.first, "only the first articles; 0: all")
-      ->check(CLI::NonNegativeNumber);
+  app.add_option("--first", command.first, "only the first articles; 0: all")->check(at_least(0));
   auto* file = app.add_option("--original", command.original,
                               "JSONL with the original's text for each article, by id or in order");
   app.add_option("--original-model", command.original_model,
@@ -308,30 +327,32 @@ void declare_rouge(CLI::App& app, EvalCommand& command) {
       ->excludes(file);
   app.add_option("--max-drop", command.rouge.max_drop,
                  "budget: ROUGE-1 points below the original's")
+      ->check(number_within(-100, 100))
       ->capture_default_str();
-  app.add_option("--min-rouge1", command.rouge.min_rouge1, "budget: ROUGE-1 must exceed it");
+  app.add_option("--min-rouge1", command.rouge.min_rouge1, "budget: ROUGE-1 must exceed it")
+      ->check(number_within(0, 100));
   app.add_flag("--stem", command.rouge.stem, "compare Porter's stems");
   app.add_option("--seed", command.rouge.seed, "of the bootstrap")->capture_default_str();
   app.add_option("--batch-size", command.batch_size, "articles that run at once")
-      ->check(CLI::PositiveNumber)
+      ->check(at_least(1))
       ->capture_default_str();
   app.add_option("--prompt-tokens", command.summarize.prompt_tokens,
                  "last tokens of a prompt that are kept; 0: 923, or what the plan has room for")
-      ->check(CLI::NonNegativeNumber);
+      ->check(at_least(0));
   app.add_option("--first-tokens", command.summarize.first_tokens,
                  "first tokens kept before that (1024: as transformers' branch of the protocol)")
-      ->check(CLI::NonNegativeNumber);
+      ->check(at_least(0));
   app.add_option("--max-new-tokens", command.summarize.new_tokens, "tokens of a summary")
-      ->check(CLI::PositiveNumber)
+      ->check(at_least(1))
       ->capture_default_str();
   app.add_option("-o,--output", command.output, "writes the summaries, as JSONL")
       ->type_name("FILE");
 }
 
 void declare_windows(CLI::App& app, EvalCommand& command, const char* window) {
-  app.add_option("--window", command.window, window)->check(CLI::NonNegativeNumber);
+  app.add_option("--window", command.window, window)->check(at_least(0));
   app.add_option("--windows", command.windows, "only the first windows; 0: all")
-      ->check(CLI::NonNegativeNumber);
+      ->check(at_least(0));
 }
 
 void declare_perplexity(CLI::App& app, EvalCommand& command) {
@@ -347,7 +368,7 @@ void declare_perplexity(CLI::App& app, EvalCommand& command) {
       ->default_str("gptq");
   declare_windows(app, command, "positions of a window; 0: 2048 (gptq) or the plan's sequences");
   app.add_flag("--detokenise", command.detokenise, "undo WikiText's spacing, as lm-eval does");
-  app.add_option("--max-perplexity", command.max_perplexity, "budget");
+  app.add_option("--max-perplexity", command.max_perplexity, "budget")->check(budget());
 }
 
 void declare_kld(CLI::App& app, EvalCommand& command) {
@@ -357,9 +378,11 @@ void declare_kld(CLI::App& app, EvalCommand& command) {
       ->required()
       ->type_name("DIR|PLAN");
   declare_windows(app, command, "positions of a window; 0: 512");
-  app.add_option("--max-kld", command.max_kld, "budget: mean KL divergence in nats");
+  app.add_option("--max-kld", command.max_kld, "budget: mean KL divergence in nats")
+      ->check(budget());
   app.add_option("--min-same-top", command.min_same_top,
-                 "budget: share of decided positions with the same top token");
+                 "budget: share of decided positions with the same top token")
+      ->check(number_within(0, 1, true));
 }
 
 }  // namespace

@@ -4,10 +4,12 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <optional>
 
 #include "base/file.h"
 #include "cli/cli_progress.h"
 #include "cli/command_line.h"
+#include "cli/numbers.h"
 #include "cli/text_table.h"
 #include "cli/verb.h"
 
@@ -110,12 +112,13 @@ void run_profile(ProfileCommand& command, Console& console) {
   command.options.device = device::DeviceId::parse(command.device);
   command.options.prompt_phase = command.phase != "token";
   command.options.token_phase = command.phase != "prompt";
+  std::optional<AtomicFile> trace;
+  if (!command.trace.empty()) trace.emplace(command.trace);
   CliProgress progress(console);
   prove::Profile profile = prove::profile(command.options, progress);
-  if (!command.trace.empty()) {
-    AtomicFile file(command.trace);
-    file.append(prove::to_trace(profile).dump() + "\n");
-    file.commit();
+  if (trace) {
+    trace->append(prove::to_trace(profile).dump() + "\n");
+    trace->commit();
   }
   if (console.json()) {
     data::Json json = data::Json::object();
@@ -136,12 +139,11 @@ VerbAction declare_profile(CLI::App& app) {
   prove::ProfileOptions& options = command->options;
   app.add_option("plan", options.plan, "plan file")->required()->type_name("PLAN");
   app.add_option("--batch", options.batch, "sequences at once")
-      ->check(CLI::PositiveNumber)
+      ->check(at_least(1))
       ->capture_default_str();
-  app.add_option("--prompt-tokens", options.prompt_tokens, "of each; 0: 128")
-      ->check(CLI::NonNegativeNumber);
+  app.add_option("--prompt-tokens", options.prompt_tokens, "of each; 0: 128")->check(at_least(0));
   app.add_option("--context", options.context, "positions where one token is made; 0: 256")
-      ->check(CLI::NonNegativeNumber);
+      ->check(at_least(0));
   app.add_option("--phase", command->phase, "prompt, token or both")
       ->check(CLI::IsMember({"prompt", "token", "both"}))
       ->capture_default_str();
@@ -150,7 +152,9 @@ VerbAction declare_profile(CLI::App& app) {
       ->capture_default_str();
   app.add_flag("--forecast", command->forecast, "what a perfect kernel of each kind would save");
   app.add_option("--trace", command->trace, "writes a trace for Perfetto")->type_name("FILE");
-  app.add_option("--rows", command->most_rows, "layers and steps to print")->capture_default_str();
+  app.add_option("--rows", command->most_rows, "layers and steps to print")
+      ->check(at_least(0))
+      ->capture_default_str();
   app.add_option("--device", command->device, "cpu, cuda or cuda:1")->capture_default_str();
   return [command](Console& console) { run_profile(*command, console); };
 }

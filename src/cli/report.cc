@@ -2,6 +2,7 @@
 #include <sys/utsname.h>
 
 #include <CLI/CLI.hpp>
+#include <list>
 
 #include "base/file.h"
 #include "cli/cli_progress.h"
@@ -162,15 +163,18 @@ void run_report(ReportCommand& command, Console& console) {
   }
   for (const std::string& argument : command.baselines)
     inputs.baselines.push_back(read_baseline(argument));
+  std::list<AtomicFile> files;  // made first: a path that cannot be written costs no measurement
+  for (const std::string& path : command.outputs) files.emplace_back(path);
   CliProgress progress(console);
   measure(command, inputs, progress);
   inputs.machine = machine_lines(inputs);
   report::Page page = report::plan_report(inputs);
   Json written = Json::array();
   for (const std::string& path : command.outputs) {
-    AtomicFile output(path);
-    output.append(path.ends_with(".html") ? report::to_html(page) : report::to_markdown(page));
-    output.commit();
+    files.front().append(path.ends_with(".html") ? report::to_html(page)
+                                                 : report::to_markdown(page));
+    files.front().commit();
+    files.pop_front();
     written.push_back(path);
   }
   if (console.json()) {

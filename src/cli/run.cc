@@ -7,6 +7,7 @@
 
 #include "base/text.h"
 #include "cli/interruption.h"
+#include "cli/numbers.h"
 #include "cli/prompts.h"
 #include "cli/proof_note.h"
 #include "cli/run_report.h"
@@ -249,7 +250,7 @@ VerbAction declare_run(CLI::App& app) {
   app.add_option("--device", command->device, "cpu, cuda or cuda:1")->capture_default_str();
   app.add_option("--batch-size", command->batch_size,
                  "prompts that run at once; 0: as many as the plan was built for")
-      ->check(CLI::NonNegativeNumber);
+      ->check(at_least(0));
   return [command, &app](Console& console) { run_plan(*command, app, console); };
 }
 

@@ -229,7 +229,7 @@ void check_task(const SamOptions& options) {
   }
   if (options.everything && options.multimask)
     throw Error(ErrorCode::Usage, "--everything finds all masks anyway").at("--multimask");
-  sam::check(options.settings);
+  sam::check(options.settings, sam::OptionNames::Flags);
 }
 
 }  // namespace

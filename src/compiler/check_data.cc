@@ -154,6 +154,11 @@ CheckData read_check_file(const std::string& path, const ImportedModel& model,
   return data;
 }
 
+std::string own_check_file(const std::string& folder) {
+  std::string path = folder + "/tenon_check.txt";
+  return file_exists(path) ? path : "";
+}
+
 CheckData read_golden_file(const std::string& path, const ImportedModel& model) {
   auto file = frontends::SafetensorsFile::open(path);
   CheckData data;

@@ -32,6 +32,9 @@ CheckData built_in_check_data(const text::Tokenizer* tokenizer, int64_t vocabula
 std::vector<int32_t> random_ids(size_t count, int64_t vocabulary, uint64_t seed);
 // A text file: one prompt a line, or JSONL with "prompt", "article" or "ids".
 CheckData read_check_file(const std::string& path, const ImportedModel& model, int64_t max_seq_len);
+// The text that a model's folder brings to judge rounded weights by, tenon_check.txt (of the form
+// above), or "": weights of few bits keep what a model was trained on far better than other text.
+std::string own_check_file(const std::string& folder);
 // A golden file (docs/formats: tests/golden/README.md).
 CheckData read_golden_file(const std::string& path, const ImportedModel& model);
 

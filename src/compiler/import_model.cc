@@ -59,6 +59,18 @@ decltype(auto) naming(const std::string& folder, Make make) {
   }
 }
 
+// A plan keeps what its folder has: it can be used for anything but a chat.
+void note_unusable(const text::ChatTemplates& templates, std::vector<std::string>& notes) {
+  for (const std::string& name : templates.names()) {
+    try {
+      text::ChatTemplate::parse(*templates.find(name));
+    } catch (const Error& error) {
+      notes.push_back("the chat template " + escape_for_message(name) + " cannot be used (" +
+                      error.what() + "): tenon chat wants a --chat-template");
+    }
+  }
+}
+
 // Shapes show most of what must agree; these fields change the result and no shape.
 frontends::Checkpoint add_delta(const std::string& path, const frontends::Checkpoint& delta,
                                 const data::Json& config, const std::string& base) {
@@ -129,7 +141,9 @@ ImportedModel import_model(const std::string& path, const std::string& base) {
   } else {
     imported.notes.push_back("the folder has no tokenizer: the plan takes token ids only");
   }
-  imported.chat_template = text::read_chat_templates(imported.path).to_text();
+  text::ChatTemplates templates = text::read_chat_templates(imported.path);
+  note_unusable(templates, imported.notes);
+  imported.chat_template = templates.to_text();
   return imported;
 }
 

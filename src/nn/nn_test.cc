@@ -42,6 +42,31 @@ TEST(Weights, ReportsEveryProblemAtOnceWithNearestNames) {
   }
 }
 
+std::string problem_of(std::vector<WeightInfo> infos) {
+  FakeSource source(std::move(infos));
+  Weights weights(source);
+  weights.need("fc.weight", {4, 2});
+  weights.need("fc.bias", {4});
+  try {
+    weights.finish();
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "";
+}
+
+TEST(Weights, SaysWhatWrappedTheModelOrWhichTypesAreRead) {
+  std::string wrapped =
+      problem_of({{"module.fc.weight", DType::F32, {4, 2}}, {"module.fc.bias", DType::F32, {4}}});
+  EXPECT_NE(wrapped.find("under \"module.\""), wrapped.npos) << wrapped;
+  // Not all of them: nothing was wrapped.
+  std::string some = problem_of({{"module.fc.weight", DType::F32, {4, 2}}});
+  EXPECT_EQ(some.find("module.\","), some.npos) << some;
+  std::string wide = problem_of({{"fc.weight", DType::F64, {4, 2}}, {"fc.bias", DType::F64, {4}}});
+  EXPECT_NE(wide.find("fix: save the model in f32, f16 or bf16"), wide.npos) << wide;
+  EXPECT_EQ(problem_of({{"fc.weight", DType::F32, {4, 2}}, {"fc.bias", DType::BF16, {4}}}), "");
+}
+
 TEST(Layers, Conv1dIsTransposedByItsRecipe) {
   FakeSource source({{"c_fc.weight", DType::BF16, {2, 4}}});
   Weights weights(source);

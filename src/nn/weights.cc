@@ -31,6 +31,37 @@ size_t Ledger::count(WeightState state) const {
                        [&](const LedgerEntry& e) { return e.state == state; });
 }
 
+namespace {
+
+// What all missing names lie under: a wrapper's attribute, saved with it. Empty where there is
+// none.
+std::string wrapping_prefix(const Ledger& ledger, const WeightSource& source) {
+  std::string prefix;
+  for (const LedgerEntry& entry : ledger.entries) {
+    if (entry.state != WeightState::Missing) continue;
+    if (prefix.empty()) {
+      for (const WeightInfo& info : source.weights()) {
+        if (!info.name.ends_with("." + entry.name)) continue;
+        prefix = info.name.substr(0, info.name.size() - entry.name.size());
+      }
+    }
+    if (prefix.empty() || !source.find(prefix + entry.name)) return "";
+  }
+  return prefix;
+}
+
+std::string advice(const Ledger& ledger, const WeightSource& source) {
+  std::string prefix = wrapping_prefix(ledger, source);
+  if (!prefix.empty()) {
+    return "all of them are there under \"" + prefix +
+           "\", as Lightning, DDP and torch.compile save what they wrap: take it off the names";
+  }
+  if (ledger.count(WeightState::WrongType) == 0) return "";
+  return "save the model in f32, f16 or bf16, as after model.float() or model.bfloat16()";
+}
+
+}  // namespace
+
 void Weights::set_optional_prefix(std::string prefix) {
   for (const WeightInfo& info : source_.weights()) {
     if (info.name.compare(0, prefix.size(), prefix) == 0) return;
@@ -127,7 +158,12 @@ Ledger Weights::finish() const {
               .got(entry.detail));
     }
   }
-  problems.throw_if_any();
+  try {
+    problems.throw_if_any();
+  } catch (Error& error) {
+    if (std::string hint = advice(result, source_); !hint.empty()) error.fix(hint);
+    throw;
+  }
   return result;
 }
 

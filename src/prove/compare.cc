@@ -8,6 +8,7 @@
 #include "base/text.h"
 #include "compiler/check_run.h"
 #include "compiler/gate.h"
+#include "ops/quantised_linear.h"
 #include "pipelines/llm/model_info.h"
 #include "plan/plan_file.h"
 #include "prove/original.h"
@@ -31,12 +32,24 @@ compiler::ImportedModel model_of(const plan::Plan& plan, const llm::ModelInfo& i
   return model;
 }
 
+bool is_quantised(const plan::Plan& plan) {
+  for (const plan::Stage& stage : plan.stages) {
+    for (const plan::Step& step : stage.steps)
+      if (step.op == ops::QuantisedLinear::kName) return true;
+  }
+  return false;
+}
+
 compiler::CheckData data_for(const CompareOptions& options, const plan::Plan& plan,
                              const llm::ModelInfo& info) {
   compiler::ImportedModel model = model_of(plan, info);
   if (is_golden(options.against)) return compiler::read_golden_file(options.against, model);
-  if (options.check_file.empty()) return compiler::built_in_check_data(model, info.max_seq_len);
-  return compiler::read_check_file(options.check_file, model, info.max_seq_len);
+  std::string check_file = options.check_file;
+  // As the gate judged the plan.
+  if (check_file.empty() && is_quantised(plan))
+    check_file = compiler::own_check_file(options.against);
+  if (check_file.empty()) return compiler::built_in_check_data(model, info.max_seq_len);
+  return compiler::read_check_file(check_file, model, info.max_seq_len);
 }
 
 void compare_logits(const Tensor& got, const Tensor& reference, Comparison& comparison) {

@@ -34,14 +34,21 @@ std::string handle_of(const plan::Stage& stage, const ComparedTensor& tensor) {
 
 RepairStep raise(const plan::Stage& stage, const ComparedTensor& tensor, DType precision) {
   bool overflow = tensor.own.nonfinite > 0;
+  std::string own =
+      "own error " + format_double(tensor.own.relative_norm) + " of the tensor's norm";
+  // Codes lose far more than 16 bits do: the weight as the plan would keep it is the next step up.
+  const plan::Step& step = stage.steps[tensor.step];
+  if (step.op == ops::QuantisedLinear::kName && !overflow) {
+    DType codes = stage.values[step.inputs[1]].type.dtype;
+    return {handle_of(stage, tensor), tensor.module, codes, precision, own};
+  }
   bool to_bf16 = overflow && precision == DType::F16;
-  return {.name = handle_of(stage, tensor),
-          .module = tensor.module,
-          .from = precision,
-          .to = to_bf16 ? DType::BF16 : DType::F32,
-          .reason = overflow ? std::to_string(tensor.own.nonfinite) + " values are not finite"
-                             : "own error " + format_double(tensor.own.relative_norm) +
-                                   " of the tensor's norm"};
+  return {
+      .name = handle_of(stage, tensor),
+      .module = tensor.module,
+      .from = precision,
+      .to = to_bf16 ? DType::BF16 : DType::F32,
+      .reason = overflow ? std::to_string(tensor.own.nonfinite) + " values are not finite" : own};
 }
 
 }  // namespace

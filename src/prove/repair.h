@@ -25,8 +25,9 @@ struct Repair {
 // The smallest set of steps that is estimated to bring the error below its budget.
 // `wanted_share`: of the plan's squared error that may remain (budget over measured KL divergence);
 // 1 and above asks for nothing. Steps that are not finite come first and get bf16, whose range is
-// f32's; the others f32, largest own error first, until the sum of the squared own errors of what
-// is left is below the share. An estimate: the build's gate decides.
+// f32's; quantised weights the plan's own type, the others f32, largest own error first, until the
+// sum of the squared own errors of what is left is below the share. An estimate: the build's gate
+// decides.
 Repair suggest_repair(const plan::Stage& stage, const TensorComparison& comparison, DType precision,
                       double wanted_share);
 

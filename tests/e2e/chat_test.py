@@ -135,6 +135,9 @@ class Safety(ChatCase):
                              f"built-in {name}")
         done = self.tenon("chat", "model.plan", "--chat-template", "nobody", code=2)
         self.assertIn("vicuna", done.stderr)
+        self.write("broken.jinja", "{% for m in messages %}{{ m.content }")
+        done = self.tenon("chat", "model.plan", "--chat-template", "broken.jinja", code=3)
+        self.assertIn("broken.jinja: chat template: line 1", done.stderr)
 
     def test_bad_templates(self):
         for source, code, words in (
@@ -177,6 +180,10 @@ class Safety(ChatCase):
         self.assertEqual(done.returncode, 0, done.stderr)
         start, answer = map(json.loads, done.stdout.splitlines())
         self.assertEqual(start["template"], "the plan's template")
+        config["chat_template"] = "{% if %}"
+        self.write("model/tokenizer_config.json", json.dumps(config))
+        self.assertIn("cannot be used", self.tenon("build", folder, "-o", "broken.plan", "--dtype", "f32").stderr)
+        self.assertIn("the plan: chat template: line 1", self.tenon("chat", "broken.plan", code=3).stderr)
         self.assertEqual(answer["text"], self.answers("Hi.\n", "--greedy")[0]["text"])
 
 

@@ -78,6 +78,14 @@ class Rouge(ProveCase):
         self.tenon("eval", "rouge", plan, "--data", self.write("bad.jsonl", "{}\n"), code=3)
         self.tenon("eval", "rouge", plan, "--data", "absent.jsonl", code=3)
         self.tenon("eval", plan, code=2)
+        for option, bad in (("--max-drop", "nan"), ("--min-rouge1", "nan"), ("--min-rouge1", 101), ("--batch-size", 99)):
+            done = self.tenon("eval", "rouge", plan, "--data", data, option, bad, code=2)
+            self.assertIn(f"{option}: ", done.stderr)
+            self.assertEqual(done.stdout, "")
+        # Before any summary is written.
+        done = self.tenon("eval", "rouge", plan, "--data", data, "-o", "absent/x.jsonl", code=8)
+        self.assertNotIn("summar", done.stderr)
+        self.assertEqual([name for name in self.left() if "tmp" in name], [])
 
     def test_gpt2_in_bf16_beside_its_own_original(self):
         plan, data = self.check("gpt2", "bf16", 4)
@@ -129,6 +137,12 @@ class Perplexity(ProveCase):
         done = self.tenon("eval", "kld", plan, "--data", texts, "--against", miniature("gpt2"), "--max-kld", 1e-9,
                           code=5)
         self.assertIn("mean KL divergence", done.stderr)
+        for option, bad in (("--max-kld", "nan"), ("--max-kld", 0), ("--min-same-top", 1.5), ("--window", 1), ("--window", 9999)):
+            done = self.tenon("eval", "kld", plan, "--data", texts, "--against", plan, option, bad, code=2)
+            self.assertIn(f"{option}: ", done.stderr)
+        one = self.write("one.txt", "a")
+        self.assertNotIn("perplexity", self.tenon("eval", "kld", plan, "--data", one, "--against", plan).stdout)
+        self.tenon("eval", "ppl", plan, "--data", texts, "--max-perplexity", "nan", code=2)
 
 
 class Compare(ProveCase):
@@ -195,6 +209,8 @@ class Speed(ProveCase):
         self.assertGreater(document["ceilings"]["flops_per_second"], 1e6)
         done = self.tenon("bench", plan, "--batch", 99, "--prompt-tokens", "16,5000", code=2)
         self.assertIn("2 problems", done.stderr)
+        row = self.tenon("bench", plan, "--batch", 1, "--prompt-tokens", 8, "--new-tokens", 1, "--repeats", 1).stdout.splitlines()[2]
+        self.assertEqual(row.split()[6:9], ["-"] * 3)  # a second token was never made
 
     def test_profile_and_trace(self):
         plan = self.build(miniature("gpt2"), "--dtype", "f32")
@@ -219,6 +235,8 @@ class Speed(ProveCase):
                 self.assertAlmostEqual(one["ts"] + one["dur"], two["ts"], delta=1e-3)
         text = self.tenon("profile", plan, "--repeats", 2, "--phase", "token", "--forecast").stdout
         self.assertIn("a perfect kernel saves", text)
+        self.tenon("profile", plan, "--trace", "absent/trace.json", code=8)
+        self.assertIn("--rows: out of range; got -1, accepted whole numbers from 0", self.tenon("profile", plan, "--rows", -1, code=2).stderr)
 
 
 class Nesting(html.parser.HTMLParser):

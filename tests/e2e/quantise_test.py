@@ -1,5 +1,6 @@
 """`tenon build --quant`: what it costs, what it saves, what the plan says of it, and what is refused."""
 import os
+import shutil
 import unittest
 
 from tenon_case import TenonCase, main, miniature
@@ -34,6 +35,32 @@ class Quantise(TenonCase):
         for name, kld in (("w8a8", 0.01), ("w4a16", 0.08), ("w4a8", 0.09)):
             self.assertEqual(reports[name]["gate"]["budget"]["max_mean_kld"], kld)
             self.assertFalse(reports[name]["gate"]["budget"]["loosened"])
+
+    def test_a_folder_brings_the_text_that_rounded_weights_are_judged_by(self):
+        for model in ("llama", "gpt2"):
+            for quant in ("w8a8", "w4a16", "w4a8"):
+                gate = self.json("build", miniature(model), "-o", quant + ".plan", "--quant", quant)["report"]["gate"]
+                self.assertEqual((gate["check_data"], gate["budget"]["loosened"]), ("tenon_check.txt", False))
+        document = self.json("compare", "w4a16.plan", "--against", miniature("gpt2"))
+        self.assertEqual((document["check_data"], document["passed"]), ("tenon_check.txt", True))
+        # Weights as they are know more than that.
+        gate = self.json("build", miniature("llama"), "-o", "model.plan")["report"]["gate"]
+        self.assertEqual(gate["check_data"], "built-in prompts")
+        bare = self.path("bare")
+        shutil.copytree(miniature("llama"), bare, ignore=shutil.ignore_patterns("tenon_check.txt"))
+        done = self.tenon("build", bare, "-o", "no.plan", "--quant", "w4a16", code=5)
+        self.assertIn("tenon_check.txt", done.stderr)
+        self.write("bare/tenon_check.txt", '{"prompt": 7}\n')
+        self.assertIn("tenon_check.txt: line 1", self.tenon("build", bare, "-o", "no.plan", "--quant", "w4a16", code=3).stderr)
+
+    def test_a_repair_takes_codes_to_the_plans_own_type(self):
+        plan = self.build(miniature("llama"), "--quant", "w4a16")
+        done = self.tenon("compare", plan, "--against", miniature("llama"), "--max-kld", 1e-4, "--write-repair", "r.json", code=5)
+        self.assertIn("in bf16 instead of u4", done.stdout)
+        report = self.json("build", miniature("llama"), "-o", "better.plan", "--quant", "w4a16", "--repair", "r.json")["report"]
+        self.assertLess(report["weights_bytes"], self.json("build", miniature("llama"), "-o", "whole.plan")["report"]["weights_bytes"])
+        self.assertLess(report["gate"]["against_oracle"]["mean_kld"],
+                        self.json("compare", plan, "--against", miniature("llama"))["outputs"][0]["kld"]["mean"] / 3)
 
     def test_the_cost_of_each_weight_is_kept_in_the_plan(self):
         report = self.report("--quant", "w4a16", "--group-size", "64")
@@ -81,7 +108,7 @@ class Quantise(TenonCase):
     def test_wrong_options_are_refused(self):
         for options, word in ((["--quant", "w3a3"], "w8a8, w4a16, w4a8"), (["--quant", "w8a8", "--group-size", "32"], "--group-size"),
                               (["--quant", "w4a16", "--group-size", "48"], "32, 64, 128"), (["--asymmetric"], "--asymmetric"),
-                              (["--group-size", "32"], "--group-size")):
+                              (["--group-size", "32"], "--group-size"), (["--check", "a", "--golden", "b"], "--golden")):
             done = self.tenon("build", miniature("llama"), "-o", "model.plan", *options, code=2)
             self.assertIn(word, done.stderr)
             self.assertEqual(self.left(), [])

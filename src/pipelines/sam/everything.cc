@@ -265,12 +265,17 @@ class Generator {
 
 }  // namespace
 
-void check(const EverythingOptions& options) {
+void check(const EverythingOptions& options, OptionNames names) {
   Problems problems;
   auto need = [&](bool good, std::string_view name, double got, std::string_view accepted) {
     if (good) return;
+    std::string shown(name);
+    if (names == OptionNames::Flags) {
+      std::ranges::replace(shown, '_', '-');
+      shown = "--" + shown;
+    }
     problems.add(Error(ErrorCode::Usage, "option is out of range")
-                     .at(name)
+                     .at(shown)
                      .got(format_double(got))
                      .accepted(accepted));
   };
@@ -282,17 +287,17 @@ void check(const EverythingOptions& options) {
     need(value >= least && value <= most, name, value,
          format_double(least) + " to " + format_double(most));
   };
-  whole("points-per-side", options.points_per_side, 1, 1024);
-  whole("points-per-batch", options.points_per_batch, 1, 4096);
-  whole("crop-n-layers", options.crop_n_layers, 0, 4);
-  whole("crop-n-points-downscale-factor", options.crop_n_points_downscale_factor, 1, 1024);
-  whole("min-mask-region-area", options.min_mask_region_area, 0, int64_t{1} << 40);
-  real("pred-iou-thresh", options.pred_iou_thresh, -1e6, 1e6);
-  real("stability-score-thresh", options.stability_score_thresh, -1e6, 1e6);
-  real("stability-score-offset", options.stability_score_offset, 0, 1e6);
-  real("box-nms-thresh", options.box_nms_thresh, 0, 1);
-  real("crop-nms-thresh", options.crop_nms_thresh, 0, 1);
-  real("crop-overlap-ratio", options.crop_overlap_ratio, 0, 0.99);
+  whole("points_per_side", options.points_per_side, 1, 1024);
+  whole("points_per_batch", options.points_per_batch, 1, 4096);
+  whole("crop_n_layers", options.crop_n_layers, 0, 4);
+  whole("crop_n_points_downscale_factor", options.crop_n_points_downscale_factor, 1, 1024);
+  whole("min_mask_region_area", options.min_mask_region_area, 0, int64_t{1} << 40);
+  real("pred_iou_thresh", options.pred_iou_thresh, -1e6, 1e6);
+  real("stability_score_thresh", options.stability_score_thresh, -1e6, 1e6);
+  real("stability_score_offset", options.stability_score_offset, 0, 1e6);
+  real("box_nms_thresh", options.box_nms_thresh, 0, 1);
+  real("crop_nms_thresh", options.crop_nms_thresh, 0, 1);
+  real("crop_overlap_ratio", options.crop_overlap_ratio, 0, 0.99);
   problems.throw_if_any();
 }
 

@@ -23,8 +23,10 @@ struct EverythingOptions {
   int64_t crop_n_points_downscale_factor = 1;
   int64_t min_mask_region_area = 0;
 };
+// How an error names an option: points_per_side or --points-per-side.
+enum class OptionNames { Fields, Flags };
 // Throws ErrorCode::Usage listing every option out of range.
-void check(const EverythingOptions& options);
+void check(const EverythingOptions& options, OptionNames names = OptionNames::Fields);
 
 struct FoundMask {
   imaging::Rle segmentation;  // of the whole picture

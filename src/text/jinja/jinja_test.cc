@@ -119,6 +119,9 @@ TEST(Jinja, Statements) {
 TEST(Jinja, Filters) {
   check({{"{{ ' a '|trim }}{{ 'xax'|trim('x') }}{{ 'a-b c'|title }}{{ 'éA'|capitalize }}",
           "aaA-B CÉa"},
+         {"{{ 'Straße ﬁ'|upper }} {{ 'ß'|capitalize }} {{ 'ßa ﬁn'|title }} {{ 'ßA'.swapcase() }} "
+          "{{ 'İ'|lower|length }} {{ 'ßa'.title() }} {{ 'ΐ'|upper|length }}",
+          "STRASSE FI Ss SSa FIn SSa 2 Ssa 3"},
          {"{{ [3,1,2]|sort|join(',') }} {{ [1,2]|sum }} {{ ['b','A']|sort }} {{ [1,2]|last }}",
           "1,2,3 3 ['A', 'b'] 2"},
          {"{{ [{'a': 1}, {'a': 2}]|map(attribute='a')|list }} {{ ['x']|map('upper')|join }}",

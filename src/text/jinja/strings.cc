@@ -1,7 +1,9 @@
 #include "text/jinja/strings.h"
 
 #include <algorithm>
+#include <array>
 
+#include "text/special_casing.h"
 #include "text/unicode.h"
 
 namespace tenon::text {
@@ -21,6 +23,29 @@ bool is_stripped(CodePoint c, const std::string* chars) {
 
 bool is_cased(CodePoint c) {
   return to_upper(c) != c || to_lower(c) != c;
+}
+
+void append_all(std::string& out, const std::array<CodePoint, 3>& characters) {
+  for (CodePoint c : characters) {
+    if (c != 0) append_utf8(out, c);
+  }
+}
+
+void append_upper(std::string& out, CodePoint c) {
+  const SpecialCasing* special = special_casing(c);
+  if (special) return append_all(out, special->upper);
+  append_utf8(out, to_upper(c));
+}
+
+void append_title(std::string& out, CodePoint c) {
+  const SpecialCasing* special = special_casing(c);
+  if (special) return append_all(out, special->title);
+  append_utf8(out, to_upper(c));
+}
+
+void append_lower(std::string& out, CodePoint c) {
+  if (c == 0x130) return append_all(out, {'i', 0x307});  // the only one that becomes two
+  append_utf8(out, to_lower(c));
 }
 
 }  // namespace
@@ -156,18 +181,25 @@ MarkedText with_case(RenderState& state, const MarkedText& text, Case wanted) {
   const std::string& bytes = text.text();
   state.work_on_bytes(bytes.size() * 32);
   std::string out;
-  bool in_word = false;
+  bool in_word = false, in_place = true;
   for (size_t at = 0; at < bytes.size();) {
-    bool first = at == 0;
+    size_t begin = at, had = out.size();
     CodePoint c = next_char(bytes, at);
-    bool upper = wanted == Case::Upper || (wanted == Case::Title && !in_word) ||
-                 (wanted == Case::Capitalized && first) ||
-                 (wanted == Case::Swapped && to_upper(c) != c);
-    append_utf8(out, upper ? to_upper(c) : to_lower(c));
+    bool title = (wanted == Case::Title && !in_word) || (wanted == Case::Capitalized && begin == 0);
+    bool upper = wanted == Case::Upper ||
+                 (wanted == Case::Swapped && (to_upper(c) != c || special_casing(c)));
+    if (title) {
+      append_title(out, c);
+    } else if (upper) {
+      append_upper(out, c);
+    } else {
+      append_lower(out, c);
+    }
     in_word = is_cased(c);
+    in_place = in_place && out.size() - had == at - begin;
   }
-  // Where only the case of single bytes changed, each byte still has its writer.
-  if (out.size() != bytes.size() || !text.has_user()) return text.replaced_by(std::move(out));
+  // Where every character kept its place, each byte still has its writer.
+  if (!in_place || !text.has_user()) return text.replaced_by(std::move(out));
   MarkedText marked;
   size_t done = 0;
   for (const ByteRange& range : text.user_ranges()) {
@@ -186,7 +218,11 @@ MarkedText jinja_title(RenderState& state, const MarkedText& text) {
   bool begins = true;
   for (size_t at = 0; at < bytes.size();) {
     CodePoint c = next_char(bytes, at);
-    append_utf8(out, begins ? to_upper(c) : to_lower(c));
+    if (begins) {
+      append_upper(out, c);  // Jinja's filter takes capitals, not Python's title()
+    } else {
+      append_lower(out, c);
+    }
     begins = is_python_space(c) || c == '-' || c == '(' || c == '{' || c == '[' || c == '<';
   }
   return text.replaced_by(std::move(out));

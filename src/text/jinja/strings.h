@@ -25,7 +25,7 @@ MarkedText join(RenderState& state, const std::vector<MarkedText>& parts,
                 const MarkedText& separator);
 
 enum class Case { Upper, Lower, Title, Capitalized, Swapped };
-// One character for one: special casings of Unicode ("ß" to "SS") are left out.
+// As Python's methods: "ß" becomes "SS"; only a last sigma in small letters stays as any sigma.
 MarkedText with_case(RenderState& state, const MarkedText& text, Case wanted);
 // As Jinja's filter `title`: words begin after white space, a hyphen or an opening bracket.
 MarkedText jinja_title(RenderState& state, const MarkedText& text);
