@@ -12,18 +12,29 @@ namespace {
 // fetched some rows ahead.
 constexpr int64_t kRowsAhead = 8, kLineBytes = 64;
 
-void fetch_result(const LinearCall& call, int64_t row, int64_t column, int64_t n) {
-  if (row >= call.m) return;
-  const std::byte* y = call.y.at(row, column);
-  for (int64_t at = 0; at < n * call.y.element_bytes(); at += kLineBytes)
-    __builtin_prefetch(y + at, 1);
+void fetch(const RowAccess& rows, int64_t row, int64_t column, int64_t n, bool written) {
+  const std::byte* from = rows.at(row, column);
+  for (int64_t at = 0; at < n * rows.element_bytes(); at += kLineBytes) {
+    if (written) {
+      __builtin_prefetch(from + at, 1);
+    } else {
+      __builtin_prefetch(from + at);
+    }
+  }
 }
 
 }  // namespace
 
+void fetch_results(const LinearCall& call, int64_t row, int64_t rows, int64_t column, int64_t n) {
+  for (int64_t i = row; i < std::min(call.m, row + rows); ++i) {
+    fetch(call.y, i, column, n, true);
+    if (call.residual.defined()) fetch(call.residual, i, column, n, false);
+  }
+}
+
 void finish_row(const RowKernels& rows, const LinearCall& call, int64_t row, int64_t column,
                 int64_t n, float* sums) {
-  fetch_result(call, row + kRowsAhead, column, n);
+  if (row + kRowsAhead < call.m) fetch(call.y, row + kRowsAhead, column, n, true);
   if (call.bias.defined()) {
     const std::byte* from =
         static_cast<const std::byte*>(call.bias.data) + dtype_bytes(call.bias.dtype, column);

@@ -42,6 +42,10 @@ struct LinearSizes {
 void finish_row(const RowKernels& rows, const LinearCall& call, int64_t row, int64_t column,
                 int64_t n, float* sums);
 
+// Fetches what finish_row writes and adds there, of `rows` rows from `row` on. A core that streams
+// a weight waits long for anything else it did not foresee, stores included.
+void fetch_results(const LinearCall& call, int64_t row, int64_t rows, int64_t column, int64_t n);
+
 void run_gemv(const LinearCall& call, const RowKernels& rows, const GemvKernels& gemv,
               Workspace workspace);
 void run_gemm(const LinearCall& call, const RowKernels& rows, const GemmKernels& gemm,

@@ -14,17 +14,19 @@ namespace {
 constexpr int64_t kMostWeightRows = 48, kWeightRowStep = 12;
 constexpr int64_t kMostSums = kMostGemvRows * kMostWeightRows;
 constexpr int64_t kWeightBytes = 256 * 1024;
+// Passed once it need not stay, but the sums must: they are written far apart, and a core that
+// streams waits long for memory it stores to.
+constexpr int64_t kOnceBytes = 512 * 1024;
 // A thread is woken only for a share of the weight that takes longer than the wake-up.
 constexpr int64_t kMinElements = 16 * 1024;
 constexpr int64_t kLeastStripe = 24;
 
 int64_t weight_rows_at_once(const LinearCall& call, int64_t batches) {
-  // Passed once: the longer the runs of rows, the better.
-  if (batches == 1)
-    return std::min<int64_t>(kMostSums / call.m, 384) / kWeightRowStep * kWeightRowStep;
   int64_t row_bytes = std::max<int64_t>(1, call.k * call.weight.element_bytes());
-  int64_t rows = kWeightBytes / row_bytes / kWeightRowStep * kWeightRowStep;
-  return std::clamp(rows, kWeightRowStep, kMostWeightRows);
+  bool once = batches == 1;
+  int64_t rows = (once ? kOnceBytes : kWeightBytes) / row_bytes / kWeightRowStep * kWeightRowStep;
+  int64_t most = once ? kMostSums / call.m / kWeightRowStep * kWeightRowStep : kMostWeightRows;
+  return std::clamp(rows, kWeightRowStep, most);
 }
 
 int64_t stripe_of(int64_t rows_left, int64_t threads) {
@@ -71,6 +73,7 @@ void run_gemv(const LinearCall& call, const RowKernels& rows, const GemvKernels&
     alignas(64) float sums[kMostSums];
     for (int64_t row = begin; row < end; row += most) {
       int64_t count = std::min(most, end - row);
+      fetch_results(call, 0, call.m, row, count);
       for (int64_t batch = 0; batch < batches; ++batch) {
         int64_t first = call.m * batch / batches, next = call.m * (batch + 1) / batches;
         auto run = batch == 0 ? gemv.run : gemv.run_again;

@@ -20,6 +20,8 @@ constexpr int64_t kInputsAtOnce = 1024;
 constexpr int64_t kMinPanelBytes = 16 * 1024;
 // Panels that a thread streams at once, and rows of x that are few enough for that.
 constexpr int64_t kLeastStripe = 4, kMostStripe = 64, kMostStreamRows = 8;
+// Of the weight, between two epilogues of few rows.
+constexpr int64_t kStripeBytes = 512 * 1024;
 constexpr int64_t kLineBytes = 64;
 // Numbers of x that are rounded sooner than another thread is woken for half of them.
 constexpr int64_t kRoundAlone = 16 * 1024;
@@ -194,15 +196,25 @@ class RowBlock {
     process_thread_pool().run(work);
   }
 
+  // Sums of a few panels at a time, so that their memory is still in L2 when it is written again.
   void finish_stripe(int64_t begin, int64_t panels) const {
     alignas(64) float c[kMostStreamRows * kMostStripe * kPanelRows];
-    int64_t pitch = panels * kPanelRows, column = begin * kPanelRows;
+    int64_t wanted = round_up(ceil_div(kStripeBytes, weight_.panel_bytes()), kLeastStripe);
+    int64_t most = std::min(kMostStripe, wanted);
+    for (int64_t end = begin + panels; begin < end; begin += most) {
+      finish_panels(begin, std::min(most, end - begin), c);
+    }
+  }
+
+  void finish_panels(int64_t begin, int64_t panels, float* c) const {
+    int64_t column = begin * kPanelRows, pitch = panels * kPanelRows;
+    int64_t columns = std::min(call_.n - column, pitch);
+    fetch_results(call_, first_, count_, column, columns);
     Int8Tile call = part_of(begin, c, 0, sizes_.inputs);
     call.rows = static_cast<int>(count_);
     call.c_pitch = pitch;
     int8_.stream(call, panels);
     for (int64_t i = 0; i < count_; ++i) {
-      int64_t columns = std::min(call_.n - column, pitch);
       finish_row(rows_, call_, first_ + i, column, columns, c + i * pitch);
     }
   }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "backends/cpu/isa.h"
+#include "backends/cpu/simd/prefetch.h"
 #include "backends/cpu/simd/vec.h"
 
 // Dot products of m rows of x with several weight rows at once; both are contiguous along k. Step
@@ -90,18 +91,23 @@ inline void dot_rows(const typename Step::W* w, int64_t w_pitch, int64_t apart,
   }
 }
 
-// Rows of one length that lie behind each other: r streams of them.
+// Rows of one length that lie behind each other: r streams of them, kStreamsApart or a little more
+// from one to the next.
 template <class Step, int m>
 void gemv_streams(const typename Step::W* w, int64_t w_rows, const typename Step::X* x,
                   int64_t x_pitch, int64_t k, float* out, int64_t out_pitch) {
   constexpr int r = rows_at_once(m);
-  int64_t run = w_rows / r;
-  for (int64_t row = 0; row < run; ++row) {
-    dot_rows<Step, m, r, Fetch::Streams>(w + row * k, k, run, x, x_pitch, k, out + row, out_pitch,
-                                         false);
+  int64_t apart = kStreamsApart / (k * static_cast<int64_t>(sizeof(*w)) + 1) + 1;
+  int64_t first = 0;
+  for (int64_t run; (run = (w_rows - first) / r) > 0; first += run * r) {
+    if (run > apart) run = apart;
+    for (int64_t row = first; row < first + run; ++row) {
+      dot_rows<Step, m, r, Fetch::Streams>(w + row * k, k, run, x, x_pitch, k, out + row, out_pitch,
+                                           false);
+    }
   }
-  for (int64_t row = run * r; row < w_rows; ++row) {
-    dot_rows<Step, m, 1, Fetch::Streams>(w + row * k, k, 1, x, x_pitch, k, out + row, out_pitch,
+  for (; first < w_rows; ++first) {
+    dot_rows<Step, m, 1, Fetch::Streams>(w + first * k, k, 1, x, x_pitch, k, out + first, out_pitch,
                                          false);
   }
 }

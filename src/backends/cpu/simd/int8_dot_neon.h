@@ -141,14 +141,15 @@ inline void add_pair(const UnitPair& pair, const int8x16_t (&x)[m], I (&sums)[m]
 }
 #endif
 
-// sums += x . 8 units of the panel, columns of one part. Rows of x are `x_pitch` bytes apart, units
-// of codes `unit_bytes`.
-template <int m, bool packed, int64_t x_pitch, int64_t unit_bytes>
+// sums += x . `units` units of the panel, columns of one part. Rows of x are `x_pitch` bytes apart,
+// units of codes `unit_bytes`.
+template <int m, bool packed, int64_t x_pitch, int64_t unit_bytes, int units = 8>
 __attribute__((always_inline)) inline void add_units(const int8_t* x, const uint8_t* codes,
                                                      I (&sums)[m][kVectors]) {
   constexpr int64_t pair_bytes = packed ? unit_bytes : 2 * unit_bytes;
+  static_assert(units % 4 == 0);
 #pragma GCC unroll 2
-  for (int half = 0; half < 2; ++half, x += 16, codes += 2 * pair_bytes) {
+  for (int four = 0; four < units / 4; ++four, x += 16, codes += 2 * pair_bytes) {
     int8x16_t rows[m];
 #pragma GCC unroll 8
     for (int i = 0; i < m; ++i) rows[i] = vld1q_s8(x + i * x_pitch);

@@ -116,9 +116,9 @@ inline void to_blocks(I (&)[m][kVectors]) {}
 template <int m>
 inline void from_blocks(I (&)[m][kVectors]) {}
 
-// sums += x . 8 units of the panel, columns of one part. Rows of x are `x_pitch` bytes apart, units
-// of codes `unit_bytes`.
-template <int m, bool packed, int64_t x_pitch, int64_t unit_bytes>
+// sums += x . `units` units of the panel, columns of one part. Rows of x are `x_pitch` bytes apart,
+// units of codes `unit_bytes`.
+template <int m, bool packed, int64_t x_pitch, int64_t unit_bytes, int units = 8>
 __attribute__((always_inline)) inline void add_units(const int8_t* x, const uint8_t* codes,
                                                      I (&sums)[m][kVectors]) {
   auto unit = [&](int64_t at, const Codes(&columns)[kVectors]) __attribute__((always_inline)) {
@@ -132,7 +132,7 @@ __attribute__((always_inline)) inline void add_units(const int8_t* x, const uint
   constexpr int kBytes = kLanes * 4;
   if constexpr (packed) {
 #pragma GCC unroll 4
-    for (int pair = 0; pair < 4; ++pair) {
+    for (int pair = 0; pair < units / 2; ++pair) {
       Codes first[kVectors], second[kVectors];
 #pragma GCC unroll 2
       for (int j = 0; j < kVectors; ++j) {
@@ -145,7 +145,7 @@ __attribute__((always_inline)) inline void add_units(const int8_t* x, const uint
     }
   } else {
 #pragma GCC unroll 8
-    for (int at = 0; at < 8; ++at) {
+    for (int at = 0; at < units; ++at) {
       Codes columns[kVectors];
 #pragma GCC unroll 2
       for (int j = 0; j < kVectors; ++j) {
