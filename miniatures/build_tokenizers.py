@@ -77,11 +77,16 @@ def write_json(path, value):
     path.write_text(json.dumps(value, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
 
 
+def write_tokenizer(path, value):
+    """One line: indented, half of the file would be blanks."""
+    path.write_text(json.dumps(value, ensure_ascii=False, separators=(",", ":")) + "\n", encoding="utf-8")
+
+
 def write_llama(directory):
     tokenizer = json.loads(build_llama().to_str())
     # Llama 2's own file spells a merge as one string; the GPT-2 file keeps the newer pairs. Readers must take both.
     tokenizer["model"]["merges"] = [m if isinstance(m, str) else " ".join(m) for m in tokenizer["model"]["merges"]]
-    write_json(directory / "tokenizer.json", tokenizer)
+    write_tokenizer(directory / "tokenizer.json", tokenizer)
     names = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"}
     write_json(directory / "special_tokens_map.json", names)
     write_json(directory / "tokenizer_config.json", {
@@ -93,7 +98,7 @@ def write_llama(directory):
 def write_gpt2(directory):
     tokenizer = json.loads(build_gpt2().to_str())
     merges = tokenizer["model"]["merges"]
-    write_json(directory / "tokenizer.json", tokenizer)
+    write_tokenizer(directory / "tokenizer.json", tokenizer)
     (directory / "vocab.json").write_text(json.dumps(tokenizer["model"]["vocab"], ensure_ascii=False) + "\n", encoding="utf-8")
     lines = ["#version: 0.2"] + [m if isinstance(m, str) else " ".join(m) for m in merges]
     (directory / "merges.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")

@@ -293,7 +293,7 @@ def main():
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.allow_tf32 = False
     ious, kept = evaluate(model.eval(), device, options.scenes, 5, options.out / "heldout")
-    (options.out / "heldout/scenes.json").write_text(json.dumps(kept) + "\n")
+    (options.out / "heldout/scenes.json").write_text(json.dumps(kept, separators=(",", ":")) + "\n")
     report = {"steps": steps, "clicks": len(ious), "mean_iou": sum(ious) / len(ious),
               "share_above_0.5": sum(i > 0.5 for i in ious) / len(ious), "parameters": sum(p.numel() for p in model.parameters()),
               "torch": torch.__version__, "seconds": options.seconds, "batch": options.batch, "seed": options.seed}

@@ -212,12 +212,17 @@ data::Json to_json(const BenchResult& result) {
     json.set("per_token_seconds", to_json(row.per_token));
     json.set("total_seconds", to_json(row.total));
     json.set("prompt_tokens_per_second", row.prompt_tokens_per_second);
-    json.set("new_tokens_per_second", row.new_tokens_per_second);
+    // One new token is the first one: nothing was measured of those that follow.
+    auto later = [&](double figure) {
+      return row.per_token.count > 0 ? data::Json(figure) : nullptr;
+    };
+    json.set("new_tokens_per_second", later(row.new_tokens_per_second));
     json.set("tokens_per_second", row.tokens_per_second);
     json.set("prompt_share_of_arithmetic", row.prompt_share_of_arithmetic);
     json.set("prompt_share_of_roofline", row.prompt_share_of_roofline);
-    json.set("token_share_of_bandwidth", row.token_share_of_bandwidth);
-    rows.push_back(std::move(json.set("token_share_of_roofline", row.token_share_of_roofline)));
+    json.set("token_share_of_bandwidth", later(row.token_share_of_bandwidth));
+    rows.push_back(
+        std::move(json.set("token_share_of_roofline", later(row.token_share_of_roofline))));
   }
   data::Json json = data::Json::object();
   json.set("model", result.model).set("dtype", result.dtype).set("identity", result.identity);

@@ -37,7 +37,9 @@ double number(const Json* value) {
 // A time as a number, or as {"p50", "p90", ...}.
 double time_of(const Json& row, const char* field, const char* quantile) {
   const Json* value = row.find(field);
-  if (value && value->is_object()) return number(value->find(quantile));
+  if (value && value->is_object()) {
+    return value->get_int("count", 1) > 0 ? number(value->find(quantile)) : NAN;
+  }
   return std::string_view(quantile) == "p50" ? number(value) : NAN;
 }
 
@@ -59,6 +61,8 @@ Run read_run(const std::string& name, const Json& document) {
                          .each_p99 = time_of(row, "per_token_seconds", "p99"),
                          .bandwidth = number(row.find("token_share_of_bandwidth")),
                          .arithmetic = number(row.find("prompt_share_of_arithmetic"))};
+    // One new token is the first one: nothing was measured of those that follow.
+    if (!std::isfinite(run.points[point].each)) run.points[point].bandwidth = NAN;
   }
   return run;
 }

@@ -211,6 +211,14 @@ class Speed(ProveCase):
         self.assertIn("2 problems", done.stderr)
         row = self.tenon("bench", plan, "--batch", 1, "--prompt-tokens", 8, "--new-tokens", 1, "--repeats", 1).stdout.splitlines()[2]
         self.assertEqual(row.split()[6:9], ["-"] * 3)  # a second token was never made
+        document = self.json("bench", plan, "--batch", 1, "--prompt-tokens", 8, "--new-tokens", 1, "--repeats", 1)
+        self.assertIsNone(document["rows"][0]["new_tokens_per_second"])
+        one = self.write("one.json", json.dumps(document))
+        self.tenon("report", plan, "--no-measure", "--results", one, "-o", "one.md")
+        with open(self.path("one.md"), encoding="utf-8") as file:
+            row = next(line for line in file if line.startswith("| this plan | 1 | 8 | 1 |"))
+        cells = [cell.strip() for cell in row.split("|")[6:13]]
+        self.assertEqual([cell == "" for cell in cells], [True, True, True, False, False, True, True], row)
 
     def test_profile_and_trace(self):
         plan = self.build(miniature("gpt2"), "--dtype", "f32")
