@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/log.h"
+#include "base/text.h"
 #include "cli/console.h"
 #include "cli/interruption.h"
 #include "cli/named_values.h"
@@ -65,6 +66,22 @@ int run_verb(const VerbAction& action, const CommonOptions& common) {
   return static_cast<int>(error.code());
 }
 
+// `left`: what was no option, argument or verb.
+Error usage_error(const CLI::ParseError& error, const std::vector<std::string>& left,
+                  bool no_verb) {
+  if (no_verb && !left.empty()) {
+    std::vector<std::string> names;
+    for (const Verb& verb : verbs()) names.emplace_back(verb.name);
+    return Error(ErrorCode::Usage, "there is no such verb")
+        .got(left[0])
+        .accepted(join(names, ", "));
+  }
+  // CLI11 lists what is left from its end, a value before its option.
+  if (error.get_exit_code() == static_cast<int>(CLI::ExitCodes::ExtrasError))
+    return Error(ErrorCode::Usage, "there is no such option or argument").got(join(left, " "));
+  return Error(ErrorCode::Usage, error.what());
+}
+
 // The command line could not be parsed, or asked for help.
 int answer_parse_error(const CLI::App& app, const CLI::ParseError& parse_error, bool json) {
   Console console({.json = json, .quiet = false});
@@ -79,8 +96,8 @@ int answer_parse_error(const CLI::App& app, const CLI::ParseError& parse_error, 
   }
   std::string verb;
   for (const CLI::App* chosen : app.get_subcommands()) verb = " " + chosen->get_name();
-  print_error(Error(ErrorCode::Usage, parse_error.what()).fix("see tenon" + verb + " --help"),
-              json);
+  Error error = usage_error(parse_error, app.remaining(true), verb.empty());
+  print_error(error.fix("see tenon" + verb + " --help"), json);
   return static_cast<int>(ErrorCode::Usage);
 }
 

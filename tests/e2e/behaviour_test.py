@@ -73,6 +73,11 @@ class Behaviour(TenonCase):
     def test_hostile_names_are_escaped(self):
         self.assertNotIn("\x1b", self.tenon("inspect", "\x1b[31mred", code=3).stderr)
         self.assertNotIn("\x1b", self.tenon("run", "model.plan", "--\x1b[31mred", code=2).stderr)
+        self.assertNotIn("\x1b", self.tenon("\x1b[31mred", code=2).stderr)
+        self.assertIn("no such option or argument; got --limit 4; fix: see tenon run --help",
+                      self.tenon("run", "model.plan", "--limit", "4", code=2).stderr)
+        done = self.tenon("frobnicate", "x", code=2)
+        self.assertIn("no such verb; got frobnicate, accepted build, run,", done.stderr)
         self.build(miniature("llama"), "--name", "a\x1b[2Jb", name="hostile.plan")
         self.assertIn("a\\x1b[2Jb", self.tenon("inspect", "hostile.plan").stdout)
 
