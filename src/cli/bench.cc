@@ -48,9 +48,9 @@ std::string bench_text(const prove::BenchResult& result) {
                                  result.dtype, result.device, format_seconds(result.load_seconds));
   text += text_table(rows, "rrrrrrrrrrrrrr");
   text += fmt::format(
-      "times in ms; shares: prompts of {:.3g} FLOP/s ({}), tokens of {:.3g} B/s ({}) and of the "
-      "least time that bytes and arithmetic allow\n",
-      result.ceilings.flops, result.ceilings.flops_how, result.ceilings.bytes_per_second,
+      "times in ms; shares: prompts of {}, tokens of {:.3g} B/s ({}) and of the least time that "
+      "bytes and arithmetic allow\n",
+      prove::arithmetic_text(result.ceilings), result.ceilings.bytes_per_second,
       result.ceilings.bytes_how);
   return text;
 }

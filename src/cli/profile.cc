@@ -88,9 +88,8 @@ std::string forecast_text(const prove::PhaseProfile& phase) {
 std::string profile_text(const prove::Profile& profile, const ProfileCommand& command) {
   std::string text = fmt::format("{}, {}, {}; {}\n", printable(profile.model), profile.dtype,
                                  profile.device, profile.how);
-  text += fmt::format("roofline: {:.3g} B/s ({}), {:.3g} FLOP/s ({})\n",
-                      profile.ceilings.bytes_per_second, profile.ceilings.bytes_how,
-                      profile.ceilings.flops, profile.ceilings.flops_how);
+  text += fmt::format("roofline: {:.3g} B/s ({}), {}\n", profile.ceilings.bytes_per_second,
+                      profile.ceilings.bytes_how, prove::arithmetic_text(profile.ceilings));
   for (const prove::PhaseProfile& phase : profile.phases) {
     text += fmt::format(
         "\n{} phase: {} x {} new tokens, context {}: {} us in {} steps, {} us as a "

@@ -1,5 +1,7 @@
 #include "prove/ceilings.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <chrono>
 #include <cstring>
@@ -25,7 +27,7 @@ double best_of(int rounds, Measure measure) {
   return best;
 }
 
-Ceilings measure_cpu(DType precision) {
+Ceilings measure_cpu(DType precision, bool codes) {
   Ceilings ceilings;
   ceilings.flops = best_of(5, cpu::fma_flops_per_second);
   ceilings.flops_how = "f32 multiply-add in registers, widest vectors, all threads";
@@ -36,6 +38,7 @@ Ceilings measure_cpu(DType precision) {
       ceilings.flops_how = "bf16 dot product in registers, all threads";
     }
   }
+  if (codes) ceilings.int8_operations = best_of(5, cpu::int8_operations_per_second);
   device::Arena memory(device::host_allocator(), cpu::kCeilingMemory);
   std::memset(memory.data(), 1, cpu::kCeilingMemory);
   int turn = 0;
@@ -123,23 +126,33 @@ Ceilings measure_device(const device::DeviceId& id, DType precision) {
 
 }  // namespace
 
-Ceilings measure_ceilings(const device::DeviceId& device, DType precision) {
-  return device.kind == device::Kind::Cpu ? measure_cpu(precision)
+Ceilings measure_ceilings(const device::DeviceId& device, DType precision, bool codes) {
+  return device.kind == device::Kind::Cpu ? measure_cpu(precision, codes)
                                           : measure_device(device, precision);
 }
 
 void raise(Ceilings& ceilings, const Ceilings& again) {
   ceilings.bytes_per_second = std::max(ceilings.bytes_per_second, again.bytes_per_second);
+  ceilings.int8_operations = std::max(ceilings.int8_operations, again.int8_operations);
   if (again.flops > ceilings.flops) {
     ceilings.flops = again.flops;
     ceilings.flops_how = again.flops_how;
   }
 }
 
+std::string arithmetic_text(const Ceilings& ceilings) {
+  std::string text = fmt::format("{:.3g} FLOP/s ({})", ceilings.flops, ceilings.flops_how);
+  if (ceilings.int8_operations > 0)
+    text += fmt::format(", {:.3g} op/s of 8-bit codes", ceilings.int8_operations);
+  return text;
+}
+
 data::Json to_json(const Ceilings& ceilings) {
   data::Json json = data::Json::object();
   json.set("bytes_per_second", ceilings.bytes_per_second).set("bytes_how", ceilings.bytes_how);
   json.set("flops_per_second", ceilings.flops).set("flops_how", ceilings.flops_how);
+  if (ceilings.int8_operations > 0)
+    json.set("int8_operations_per_second", ceilings.int8_operations);
   return json;
 }
 

@@ -100,6 +100,7 @@ Work work_of(const plan::Stage& stage, const Batch& batch, const Ceilings& ceili
   for (const StepCost& cost : step_costs(stage, symbols, batch)) {
     work.cost.bytes += cost.bytes;
     work.cost.flops += cost.flops;
+    work.cost.int8_operations += cost.int8_operations;
     work.least_seconds += cost.least_seconds(ceilings);
   }
   return work;
@@ -111,7 +112,7 @@ void set_shares(BenchRow& row, const plan::Stage& stage, double prompt_seconds,
   Work prompt = work_of(
       stage, {.seqs = row.batch, .tokens_each = row.prompt_tokens, .context = row.prompt_tokens},
       ceilings);
-  row.prompt_share_of_arithmetic = prompt.cost.flops / ceilings.flops / prompt_seconds;
+  row.prompt_share_of_arithmetic = prompt.cost.arithmetic_seconds(ceilings) / prompt_seconds;
   row.prompt_share_of_roofline = prompt.least_seconds / prompt_seconds;
   if (token_seconds <= 0) return;
   // In the middle of what is generated.
@@ -172,8 +173,10 @@ BenchResult bench(const BenchOptions& options, Progress& progress) {
   result.dtype = file->plan().precision.get_string("dtype", "?");
   result.identity = to_hex(file->identity());
   DType precision = dtype_from_name(result.dtype).value_or(DType::F32);
+  const std::vector<plan::Stage>& stages = file->plan().stages;
+  bool codes = std::any_of(stages.begin(), stages.end(), multiplies_codes);
   // Before the plan takes the device's memory.
-  result.ceilings = measure_ceilings(options.device, precision);
+  result.ceilings = measure_ceilings(options.device, precision, codes);
   Clock::time_point begin = Clock::now();
   auto engine = llm::Engine::open(file, engine_options(options, grid));
   result.load_seconds = seconds_between(begin, Clock::now());
@@ -194,7 +197,7 @@ BenchResult bench(const BenchOptions& options, Progress& progress) {
     }
     // A CPU is shared: what it could do while nobody measured is no ceiling of what was.
     if (options.device.kind == device::Kind::Cpu)
-      raise(result.ceilings, measure_ceilings(options.device, precision));
+      raise(result.ceilings, measure_ceilings(options.device, precision, codes));
   }
   for (size_t at = 0; at < grid.size(); ++at)
     result.rows.push_back(row_of(grid[at], runs[at], stage, result.ceilings));

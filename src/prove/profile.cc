@@ -221,7 +221,8 @@ Profile profile(const ProfileOptions& options, Progress& progress) {
                                 : "steps of equal size together, as a recorded graph";
   progress.begin("measuring", 3);
   result.ceilings =
-      measure_ceilings(options.device, dtype_from_name(result.dtype).value_or(DType::F32));
+      measure_ceilings(options.device, dtype_from_name(result.dtype).value_or(DType::F32),
+                       multiplies_codes(runner.stage()));
   progress.advance(1);
   if (options.prompt_phase) {
     Batch batch{.seqs = options.batch, .tokens_each = prompt, .context = prompt};

@@ -7,6 +7,7 @@
 #include "compiler/build.h"
 #include "compiler/decoder_batch.h"
 #include "ops/kv_cache.h"
+#include "ops/quantised_linear.h"
 #include "plan/plan_file.h"
 #include "prove/llm_bench.h"
 #include "prove/profile.h"
@@ -47,6 +48,18 @@ TEST(StepCost, TheSlowerCeilingCounts) {
   ceilings.flops = 1;
   EXPECT_DOUBLE_EQ((StepCost{10, 4}).least_seconds(ceilings), 4);
   EXPECT_DOUBLE_EQ((StepCost{30, 4}).least_seconds(ceilings), 6);
+}
+
+TEST(StepCost, ProductsOfCodesHaveTheirOwnCeiling) {
+  Ceilings ceilings;
+  ceilings.bytes_per_second = 1e9;
+  ceilings.flops = 2;
+  StepCost cost{.bytes = 1, .flops = 40, .int8_operations = 32};
+  EXPECT_DOUBLE_EQ(cost.least_seconds(ceilings), 20);
+  ceilings.int8_operations = 8;
+  EXPECT_DOUBLE_EQ(cost.least_seconds(ceilings), 4 + 4);
+  EXPECT_EQ(arithmetic_text(ceilings), "2 FLOP/s (), 8 op/s of 8-bit codes");
+  EXPECT_EQ(to_json(ceilings).get_double("int8_operations_per_second", 0), 8);
 }
 
 plan::ValueInfo value(Shape shape, plan::ValueRole role, DType dtype = DType::F32) {
@@ -96,6 +109,26 @@ TEST(StepCost, HandWorkedSteps) {
   // Tokens at positions 2 to 6 see 2, 3, 3, 3, 3 of them; the cache is read once.
   EXPECT_EQ(costs[1].flops, 10 * 16 + 2.0 * 4 * 16 * (2 + 3 + 3 + 3 + 3));
   EXPECT_EQ(costs[1].bytes, 2 * 10 * 16 * 4 + 2 * 6 * (2 * 2 * 4 * 2));
+}
+
+TEST(StepCost, OnlyRoundedRowsMultiplyCodes) {
+  for (const char* codes : {"", "i8"}) {
+    plan::Stage stage;
+    ops::QuantisedLinear op;
+    op.out = 32, op.in = 64, op.x_codes = codes;
+    plan::Step step;
+    step.op = ops::QuantisedLinear::kName;
+    step.attributes = ops::to_attributes(op);
+    step.inputs = {0}, step.outputs = {1};
+    Dim tokens = Dim::symbol("tokens");
+    stage.values = {value({tokens, 64}, plan::ValueRole::Input),
+                    value({tokens, 32}, plan::ValueRole::Intermediate)};
+    stage.steps = {step};
+    StepCost cost = step_costs(stage, {{"tokens", 3}}, {})[0];
+    EXPECT_EQ(cost.flops, 3 * 32 + 2 * 3 * 32 * 64);
+    EXPECT_EQ(cost.int8_operations, *codes ? 2 * 3 * 32 * 64 : 0);
+    EXPECT_EQ(multiplies_codes(stage), *codes != 0);
+  }
 }
 
 PhaseProfile small_phase() {

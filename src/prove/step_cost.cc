@@ -55,7 +55,9 @@ class Costs {
     if (step.op == ops::QuantisedLinear::kName) {
       auto op = ops::read_attributes<ops::QuantisedLinear>(step.attributes);
       double rows = count_of(type(step.outputs[0]), symbols_);
-      cost.flops += 2 * rows * static_cast<double>(op.in);
+      double products = 2 * rows * static_cast<double>(op.in);
+      cost.flops += products;
+      if (!op.x_codes.empty()) cost.int8_operations += products;
     }
     add_cache(step, cost);
     return cost;
@@ -100,8 +102,20 @@ class Costs {
 
 }  // namespace
 
+double StepCost::arithmetic_seconds(const Ceilings& ceilings) const {
+  if (ceilings.int8_operations <= 0) return flops / ceilings.flops;
+  return (flops - int8_operations) / ceilings.flops + int8_operations / ceilings.int8_operations;
+}
+
 double StepCost::least_seconds(const Ceilings& ceilings) const {
-  return std::max(bytes / ceilings.bytes_per_second, flops / ceilings.flops);
+  return std::max(bytes / ceilings.bytes_per_second, arithmetic_seconds(ceilings));
+}
+
+bool multiplies_codes(const plan::Stage& stage) {
+  return std::any_of(stage.steps.begin(), stage.steps.end(), [](const plan::Step& step) {
+    return step.op == ops::QuantisedLinear::kName &&
+           !ops::read_attributes<ops::QuantisedLinear>(step.attributes).x_codes.empty();
+  });
 }
 
 std::vector<StepCost> step_costs(const plan::Stage& stage, const SymbolValues& symbols,

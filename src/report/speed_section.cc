@@ -155,6 +155,8 @@ std::string how_measured(const Json& document) {
                         ceilings->get_string("bytes_how", "?"),
                         format_figure(ceilings->get_double("flops_per_second", 0)),
                         ceilings->get_string("flops_how", "?"));
+    double codes = ceilings->get_double("int8_operations_per_second", 0);
+    if (codes > 0) text += fmt::format(" Products of 8-bit codes: {} op/s.", format_figure(codes));
   }
   return text + " Times are medians; requests of a batch are submitted together and run greedily.";
 }
