@@ -28,6 +28,27 @@ uint16_t bf16_of(float exact) {
   return static_cast<uint16_t>(std::bit_cast<uint32_t>(exact) >> 16);
 }
 
+TEST_F(PairAttention, AnF16IsTheSumOfTwoBf16) {
+  std::vector<uint16_t> halves(65536), high(65536, 1), low(65536, 1);
+  for (size_t i = 0; i < halves.size(); ++i) halves[i] = static_cast<uint16_t>(i);
+  kernels().split_halves(halves.data(), 65536, high.data(), low.data());
+  Tensor values = make_f32(TensorView(halves.data(), DType::F16, {65536}));
+  for (int64_t i = 0; i < 65536; ++i) {
+    float value = values.as<float>()[i];
+    if (std::isnan(value)) {
+      EXPECT_TRUE(std::isnan(float_of(high[i]))) << i;
+      EXPECT_EQ(float_of(low[i]), 0) << i;
+    } else {
+      ASSERT_EQ(float_of(high[i]) + float_of(low[i]), value) << i;
+    }
+  }
+  // Lanes beyond the last are neither read nor written.
+  high.assign(20, 7), low.assign(20, 7);
+  kernels().split_halves(halves.data() + 65536 - 17, 17, high.data(), low.data());
+  EXPECT_EQ(high[17], 7);
+  EXPECT_EQ(low[17], 7);
+}
+
 TEST_F(PairAttention, ProductsOfSeveralPanelsAddToWhatIsThere) {
   constexpr int64_t rows = 64, units = 48, panels = 3, a_pitch = 2 * units + 32, columns = 96;
   std::vector<uint16_t> a(rows * a_pitch, bf16_of(NAN)), b(panels * units * 32 * 2);

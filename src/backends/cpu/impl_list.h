@@ -18,7 +18,7 @@
   X(kQuantisedLinearCodes4Avx512) \
   X(kQuantisedLinearCodes4Avx2)   \
   X(kAttentionBf16Amx)            \
-  X(kPagedAttentionBf16Amx)       \
+  X(kPagedAttentionAmx)           \
   X(kConvBf16Amx)                 \
   X(kMatmulBf16Amx)
 #elif defined(__aarch64__)

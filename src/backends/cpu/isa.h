@@ -284,6 +284,10 @@ struct AttentionKernels {
 // c[rows, 32 panels] (+)= a b, of pairs of bf16 along k: `rows` a multiple of 32, `units` (pairs)
 // of
 // 16. Pitches in bytes, that of c in floats.
+// The sum of a product for each segment: bytes from `a`, and from `b`, to where its operands begin.
+struct PairSegment {
+  int64_t a = 0, b = 0;
+};
 struct PairProduct {
   int64_t rows, units, panels;
   const void* a;
@@ -293,12 +297,16 @@ struct PairProduct {
   float* c;
   int64_t c_pitch;
   bool accumulate;
+  const PairSegment* segments = nullptr;  // null: one, at 0 and 0
+  int64_t segment_count = 1;
 };
 
 // Attention by products of pairs of bf16. A weight of the softmax is the sum of two bf16, so that
 // little is lost of it.
 struct PairAttentionKernels {
   void (*multiply)(const PairProduct& product);
+  // high[i] + low[i] = f16 from[i], two bf16, exactly; low is 0 where from is not finite.
+  void (*split_halves)(const void* from, int64_t n, void* high, void* low);
   // to[i] = the pair (even[i], odd[i]), i < n; odd may be null: zeros.
   void (*pair_rows)(const void* even, const void* odd, int64_t n, void* to);
   // scores = scale * scores, plus by_row[i / wide] + by_column[i % wide] where wide > 0, which then

@@ -97,6 +97,10 @@ INSTANTIATE_TEST_SUITE_P(
         AttentionShape{"prompt_of_pairs", 4, 2, 64, 16, 0, 333, 0, DType::BF16, DType::BF16},
         AttentionShape{"pairs_in_window", 2, 2, 80, 7, 100, 560, 50, DType::BF16, DType::BF16},
         AttentionShape{"pairs_of_odd_heads", 71, 1, 33, 16, 301, 17, 0, DType::BF16, DType::BF16},
+        AttentionShape{"halves", 4, 2, 64, 16, 300, 333, 0, DType::F16, DType::F16},
+        AttentionShape{"halves_and_pairs", 8, 1, 40, 16, 300, 33, 0, DType::BF16, DType::F16},
+        AttentionShape{"pairs_and_halves", 4, 2, 72, 16, 40, 333, 0, DType::F16, DType::BF16},
+        AttentionShape{"halves_in_window", 6, 2, 128, 32, 130, 300, 90, DType::F16, DType::BF16},
         AttentionShape{"several_blocks_of_pairs", 2, 2, 128, 32, 130, 700, 300, DType::BF16,
                        DType::BF16}),
     [](const auto& test) { return std::string(test.param.name); });
@@ -107,7 +111,7 @@ TEST(PagedAttention, SequencesOfOneCallDoNotMeet) {
   constexpr int32_t kTokens[] = {40, 1, 16, 3, 1}, kLengths[] = {300, 270, 16, 90, 1};
   constexpr int64_t kSeqs = 5, kBlocks = 20, kDim = 64, kWidth = 4 * kDim;
   ops::Attributes attributes = ops::to_attributes(ops::PagedAttention{4, 2, kDim, 0, 0.125, 0});
-  for (DType dtype : {DType::F32, DType::BF16}) {
+  for (DType dtype : {DType::F32, DType::F16, DType::BF16}) {
     Tensor q = make_random(dtype, {61, kWidth}, 3, 2);
     Tensor cache = make_random(dtype, {kSeqs * kBlocks, 2, 2, 16, kDim}, 4);
     std::vector<int32_t> table(kSeqs * kBlocks), starts = {0};

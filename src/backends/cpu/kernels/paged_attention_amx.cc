@@ -9,8 +9,9 @@
 #include "backends/cpu/kernels/row_access.h"
 #include "base/thread_pool.h"
 
-// Attention of prompts in bf16 by tiles of pairs: scores, and weights times V. Single tokens, which
-// read the cache once, go through the vectors.
+// Attention of prompts by tiles of pairs of bf16: scores, and weights times V. Where q or the cache
+// is f16, as in most bf16 plans, an element is the sum of two bf16. Single tokens, which read the
+// cache once, go through the vectors.
 namespace tenon::cpu {
 #if defined(__x86_64__)
 namespace {
@@ -35,20 +36,27 @@ struct Sizes {
   int64_t block_tokens;  // whose rows share packed K and V
   int64_t units;         // of head_dim, whole steps
   int64_t v_columns;     // head_dim, whole panels
+  // The bf16 whose sum is an element of q, of the cache: 1, or 2 of an f16.
+  int64_t q_addends, addends;
   int64_t block_rows() const { return round_up(block_tokens * group, kPanel); }
   int64_t panel_bytes() const { return units * kPanel * 4; }
+  int64_t k_bytes() const { return kChunk / kPanel * panel_bytes(); }
+  int64_t v_bytes() const { return kChunk / 2 * v_columns * 4; }
   int64_t q_pitch() const { return 2 * units + 2 * kGap; }  // bf16
-  int64_t out_pitch() const { return v_columns + kGap; }    // floats
+  int64_t q_elements() const { return block_rows() * q_pitch(); }
+  int64_t out_pitch() const { return v_columns + kGap; }  // floats
 };
 constexpr int64_t kScorePitch = kChunk + kGap;       // floats
 constexpr int64_t kWeightPitch = kChunk + 2 * kGap;  // bf16
 
-Sizes sizes_of(const ops::PagedAttention& op, int64_t block_tokens) {
+Sizes sizes_of(const ops::PagedAttention& op, DType q, DType cache, int64_t block_tokens) {
   return {.group = op.heads / op.kv_heads,
           .head_dim = op.head_dim,
           .block_tokens = block_tokens,
           .units = round_up(ceil_div(op.head_dim, 2), kStep),
-          .v_columns = round_up(op.head_dim, kPanel)};
+          .v_columns = round_up(op.head_dim, kPanel),
+          .q_addends = q == DType::F16 ? 2 : 1,
+          .addends = cache == DType::F16 ? 2 : 1};
 }
 int64_t most_block_tokens(const ops::PagedAttention& op) {
   return std::max<int64_t>(1, kBlockRows * op.kv_heads / op.heads);
@@ -56,8 +64,10 @@ int64_t most_block_tokens(const ops::PagedAttention& op) {
 
 // Scratch memory of one thread.
 struct Buffers {
-  uint16_t* q;           // [block_rows, q_pitch]
-  std::byte *k, *v;      // [kChunk / 32, units, 32] and [kChunk / 2, v_columns] pairs
+  uint16_t* q;  // [block_rows, q_pitch]
+  // [addends, kChunk / 32, units, 32] and [addends, kChunk / 2, v_columns] pairs
+  std::byte *k, *v;
+  uint16_t* split;       // [addends, kChunk, head_dim]: rows of the cache as bf16
   float* scores;         // [kTileRows, kScorePitch]
   uint16_t *high, *low;  // [kTileRows, kWeightPitch]: their sum is a weight
   float* out;            // [block_rows, out_pitch]
@@ -66,9 +76,10 @@ struct Buffers {
 
 Buffers take_buffers(const Sizes& sizes, Workspace& workspace) {
   Buffers buffers;
-  buffers.q = workspace.take<uint16_t>(sizes.block_rows() * sizes.q_pitch());
-  buffers.k = workspace.take<std::byte>(kChunk / kPanel * sizes.panel_bytes());
-  buffers.v = workspace.take<std::byte>(kChunk / 2 * sizes.v_columns * 4);
+  buffers.q = workspace.take<uint16_t>(sizes.q_addends * sizes.q_elements());
+  buffers.k = workspace.take<std::byte>(sizes.addends * sizes.k_bytes());
+  buffers.v = workspace.take<std::byte>(sizes.addends * sizes.v_bytes());
+  buffers.split = workspace.take<uint16_t>(sizes.addends * kChunk * sizes.head_dim);
   buffers.scores = workspace.take<float>(kTileRows * kScorePitch);
   buffers.high = workspace.take<uint16_t>(kTileRows * kWeightPitch);
   buffers.low = workspace.take<uint16_t>(kTileRows * kWeightPitch);
@@ -109,8 +120,7 @@ class BlockOfHead {
     int64_t end = position_ + block_.tokens;
     for (int64_t begin = seen_begin(0) / kChunk * kChunk; begin < end; begin += kChunk) {
       int64_t count = std::min(kChunk, end - begin);
-      pack_keys(begin, count);
-      pack_values(begin, count);
+      pack(begin, count);
       for (int64_t row = 0; row < rows_; row += kTileRows) attend(row, begin, count);
     }
     store(out);
@@ -123,13 +133,22 @@ class BlockOfHead {
   }
 
   void load_queries(const RowAccess& q) const {
-    auto bytes = static_cast<size_t>(2 * sizes_.head_dim),
-         whole = static_cast<size_t>(4 * sizes_.units);
-    for (int64_t row = 0; row < round_up(rows_, kPanel); ++row) {
-      auto* to = reinterpret_cast<std::byte*>(buffers_.q + row * sizes_.q_pitch());
-      size_t done = row < rows_ ? bytes : 0;
-      if (row < rows_) std::memcpy(to, q.at(token_of(row), column_of(row)), bytes);
-      std::memset(to + done, 0, whole - done);
+    int64_t pitch = sizes_.q_pitch(), whole = round_up(rows_, kPanel);
+    for (int64_t i = 0; i < sizes_.q_addends; ++i) {
+      uint16_t* to = buffers_.q + i * sizes_.q_elements();
+      for (int64_t row = 0; row < whole; ++row) {
+        int64_t done = row < rows_ ? sizes_.head_dim : 0;
+        std::fill(to + row * pitch + done, to + row * pitch + 2 * sizes_.units, uint16_t{0});
+      }
+    }
+    for (int64_t row = 0; row < rows_; ++row) {
+      const void* from = q.at(token_of(row), column_of(row));
+      uint16_t* to = buffers_.q + row * pitch;
+      if (sizes_.q_addends == 1) {
+        std::memcpy(to, from, static_cast<size_t>(2 * sizes_.head_dim));
+      } else {
+        kernels.pair_attention->split_halves(from, sizes_.head_dim, to, to + sizes_.q_elements());
+      }
     }
   }
   int64_t token_of(int64_t row) const { return block_.first_token + row / sizes_.group; }
@@ -137,28 +156,43 @@ class BlockOfHead {
     return (kv_head_ * sizes_.group + row % sizes_.group) * sizes_.head_dim;
   }
 
+  // K (part 0) or V (part 1) of the positions of a chunk, as one or two lists of rows of bf16.
+  void find_rows(int64_t begin, int64_t count, int part, const void* (*rows)[kChunk]) const {
+    batch_.find_rows(block_.seq, begin, count, part, kv_head_, rows[0]);
+    if (sizes_.addends == 1) return;
+    for (int64_t i = 0; i < count; ++i) {
+      uint16_t *high = buffers_.split + i * sizes_.head_dim, *low = high + kChunk * sizes_.head_dim;
+      kernels.pair_attention->split_halves(rows[0][i], sizes_.head_dim, high, low);
+      rows[0][i] = high, rows[1][i] = low;
+    }
+  }
+
+  void pack(int64_t begin, int64_t count) const {
+    const void* rows[2][kChunk];
+    find_rows(begin, count, 0, rows);
+    for (int64_t i = 0; i < sizes_.addends; ++i)
+      pack_keys(rows[i], count, buffers_.k + i * sizes_.k_bytes());
+    find_rows(begin, count, 1, rows);
+    for (int64_t i = 0; i < sizes_.addends; ++i)
+      pack_values(rows[i], count, buffers_.v + i * sizes_.v_bytes());
+  }
+
   // Position i of the chunk is column i % 32 of panel i / 32.
-  void pack_keys(int64_t begin, int64_t count) const {
-    const void* rows[kChunk];
-    batch_.find_rows(block_.seq, begin, count, 0, kv_head_, rows);
+  void pack_keys(const void* const* rows, int64_t count, std::byte* to) const {
     int64_t done = ceil_div(sizes_.head_dim, 2) * kPanel * 4;
-    std::byte* to = buffers_.k;
     for (int64_t i = 0; i < count; i += kPanel, to += sizes_.panel_bytes()) {
-      kernels.pair_gemm->pack_b(DType::BF16, rows + i, std::min(kPanel, count - i), sizes_.head_dim,
-                                to);
+      kAvx512Bf16.pair_gemm->pack_b(DType::BF16, rows + i, std::min(kPanel, count - i),
+                                    sizes_.head_dim, to);
       std::memset(to + done, 0, static_cast<size_t>(sizes_.panel_bytes() - done));
     }
   }
 
   // Pairs of positions, zeros beyond the last one and the last column.
-  void pack_values(int64_t begin, int64_t count) const {
-    const void* rows[kChunk + 1];
-    batch_.find_rows(block_.seq, begin, count, 1, kv_head_, rows);
-    rows[count] = nullptr;
+  void pack_values(const void* const* rows, int64_t count, std::byte* to) const {
     int64_t pitch = sizes_.v_columns * 4, bytes = sizes_.head_dim * 4;
-    std::byte* to = buffers_.v;
     for (int64_t i = 0; i < count; i += 2, to += pitch) {
-      kernels.pair_attention->pair_rows(rows[i], rows[i + 1], sizes_.head_dim, to);
+      const void* odd = i + 1 < count ? rows[i + 1] : nullptr;
+      kernels.pair_attention->pair_rows(rows[i], odd, sizes_.head_dim, to);
       std::memset(to + bytes, 0, static_cast<size_t>(pitch - bytes));
     }
     int64_t rest = round_up(count, kPanel) / 2 - ceil_div(count, 2);
@@ -171,7 +205,19 @@ class BlockOfHead {
     int64_t keys = std::min(count, position_of(first + rows - 1) + 1 - begin);
     if (keys <= 0 || seen_begin(first) >= begin + count) return;
     int64_t whole = round_up(rows, kPanel);
-    kernels.pair_attention->multiply({.rows = whole,
+    score(first, keys, whole);
+    for (int64_t row = 0; row < rows; ++row) update_softmax(first + row, row, begin, keys);
+    add_values(first, keys, whole);
+  }
+
+  void score(int64_t first, int64_t keys, int64_t rows) const {
+    PairSegment segments[4];
+    int64_t count = 0;
+    for (int64_t i = 0; i < sizes_.q_addends; ++i) {
+      for (int64_t j = 0; j < sizes_.addends; ++j)
+        segments[count++] = {2 * i * sizes_.q_elements(), j * sizes_.k_bytes()};
+    }
+    kernels.pair_attention->multiply({.rows = rows,
                                       .units = sizes_.units,
                                       .panels = ceil_div(keys, kPanel),
                                       .a = buffers_.q + first * sizes_.q_pitch(),
@@ -181,10 +227,9 @@ class BlockOfHead {
                                       .b_panel = sizes_.panel_bytes(),
                                       .c = buffers_.scores,
                                       .c_pitch = kScorePitch,
-                                      .accumulate = false});
-    for (int64_t row = 0; row < rows; ++row) update_softmax(first + row, row, begin, keys);
-    add_values(first, keys, whole, buffers_.high);
-    add_values(first, keys, whole, buffers_.low);
+                                      .accumulate = false,
+                                      .segments = segments,
+                                      .segment_count = count});
   }
 
   // `row` of the block is row `at` of the tile, whose scores become weights: zeros outside what the
@@ -223,18 +268,25 @@ class BlockOfHead {
     buffers_.sums[row] += sum;
   }
 
-  void add_values(int64_t first, int64_t keys, int64_t rows, const uint16_t* weights) const {
+  // Both parts of the weights with the larger part of V, and the larger part of the weights with
+  // the smaller one of V. What is left is below 2^-17 of a product.
+  void add_values(int64_t first, int64_t keys, int64_t rows) const {
+    int64_t low =
+        reinterpret_cast<std::byte*>(buffers_.low) - reinterpret_cast<std::byte*>(buffers_.high);
+    PairSegment segments[] = {{0, 0}, {low, 0}, {0, sizes_.v_bytes()}};
     kernels.pair_attention->multiply({.rows = rows,
                                       .units = round_up(keys, kPanel) / 2,
                                       .panels = sizes_.v_columns / kPanel,
-                                      .a = weights,
+                                      .a = buffers_.high,
                                       .a_pitch = 2 * kWeightPitch,
                                       .b = buffers_.v,
                                       .b_pitch = 4 * sizes_.v_columns,
                                       .b_panel = 4 * kPanel,
                                       .c = buffers_.out + first * sizes_.out_pitch(),
                                       .c_pitch = sizes_.out_pitch(),
-                                      .accumulate = true});
+                                      .accumulate = true,
+                                      .segments = segments,
+                                      .segment_count = 1 + sizes_.addends});
   }
 
   void store(const RowAccess& out) const {
@@ -258,8 +310,8 @@ ops::Support supports(const ops::OpDesc& desc) {
   ops::Support support = cpu_supports(kernels.isa);
   if (support.ok) support = support_floats(desc, {0, 4}, {0});
   if (!support.ok) return support;
-  if (desc.inputs[0].dtype != DType::BF16 || desc.inputs[4].dtype != DType::BF16)
-    return ops::Support::no("q or the cache is not bf16");
+  if (desc.inputs[0].dtype == DType::F32) return ops::Support::no("q is f32");
+  if (desc.inputs[4].dtype == DType::F32) return ops::Support::no("the cache is f32");
   return support;
 }
 
@@ -270,9 +322,10 @@ struct CallBuffers {
   int64_t thread_bytes;
 };
 
-CallBuffers take_call_buffers(const ops::PagedAttention& op, int64_t tokens, Workspace& workspace) {
+CallBuffers take_call_buffers(const ops::PagedAttention& op, DType q, DType cache, int64_t tokens,
+                              Workspace& workspace) {
   Workspace one;
-  take_buffers(sizes_of(op, most_block_tokens(op)), one);
+  take_buffers(sizes_of(op, q, cache, most_block_tokens(op)), one);
   CallBuffers buffers;
   buffers.thread_bytes = round_up(one.needed(), 64);
   buffers.blocks = workspace.take<Block>(tokens);
@@ -284,7 +337,7 @@ int64_t workspace_bytes(const ops::OpDesc& desc) {
   auto op = ops::read_attributes<ops::PagedAttention>(*desc.attributes);
   int64_t tokens = desc.inputs[0].extents[0];
   Workspace workspace;
-  take_call_buffers(op, tokens, workspace);
+  take_call_buffers(op, desc.inputs[0].dtype, desc.inputs[4].dtype, tokens, workspace);
   return std::max(workspace.needed(), paged_attention_workspace(op, tokens, kernels));
 }
 
@@ -312,11 +365,11 @@ void run(const ops::RunArgs& args) {
   RowAccess q(args.inputs[0]), out(args.outputs[0]);
   RaggedBatch batch = ragged_batch(args.inputs, 1);
   Workspace workspace(args.workspace);
-  CallBuffers buffers = take_call_buffers(op, q.count(), workspace);
+  CallBuffers buffers = take_call_buffers(op, q.dtype(), batch.cache.dtype, q.count(), workspace);
   int64_t block_tokens = 0;
   int64_t blocks = list_blocks(op, batch, q.count(), block_tokens, buffers.blocks);
   if (blocks == 0) return;
-  Sizes sizes = sizes_of(op, block_tokens);
+  Sizes sizes = sizes_of(op, q.dtype(), batch.cache.dtype, block_tokens);
   std::atomic<int64_t> next{0};
   process_thread_pool().run([&](int thread) {
     Workspace own({buffers.threads + thread * buffers.thread_bytes,
@@ -333,8 +386,8 @@ void run(const ops::RunArgs& args) {
 
 }  // namespace
 
-const ops::Implementation kPagedAttentionBf16Amx = {
-    .name = "paged_attention__bf16__amx",
+const ops::Implementation kPagedAttentionAmx = {
+    .name = "paged_attention__16bit__amx",
     .op = ops::PagedAttention::kName,
     .supports = supports,
     .prepare = ops::prepare_attributes<ops::PagedAttention>,

@@ -9,12 +9,12 @@ namespace {
 constexpr int64_t kStepUnits = 16;
 
 void multiply(const PairProduct& product) {
+  const PairSegment only, *segments = product.segments ? product.segments : &only;
   TileScope scope(kMatrixRows, kTileBytes);
   for (int64_t panel = 0; panel < product.panels; ++panel) {
     for (int64_t row = 0; row < product.rows; row += kMatrixRows) {
-      TileOperands at = {
-          static_cast<const char*>(product.a) + row * product.a_pitch, product.a_pitch,
-          static_cast<const char*>(product.b) + panel * product.b_panel, product.b_pitch};
+      auto* a = static_cast<const char*>(product.a) + row * product.a_pitch;
+      auto* b = static_cast<const char*>(product.b) + panel * product.b_panel;
       TileSums sums = {product.c + row * product.c_pitch + panel * kMatrixColumns,
                        product.c_pitch * int64_t{sizeof(float)}};
       if (product.accumulate) {
@@ -22,10 +22,13 @@ void multiply(const PairProduct& product) {
       } else {
         clear_sums<true>();
       }
-      for (int64_t unit = 0; unit < product.units; unit += kStepUnits) {
-        multiply_pairs<true>(at);
-        at.a += kTileBytes;
-        at.b += kStepUnits * product.b_pitch;
+      for (int64_t i = 0; i < product.segment_count; ++i) {
+        TileOperands at = {a + segments[i].a, product.a_pitch, b + segments[i].b, product.b_pitch};
+        for (int64_t unit = 0; unit < product.units; unit += kStepUnits) {
+          multiply_pairs<true>(at);
+          at.a += kTileBytes;
+          at.b += kStepUnits * product.b_pitch;
+        }
       }
       store_sums<true>(sums);
     }
@@ -88,6 +91,23 @@ inline void split(F first, F second, uint16_t* high, uint16_t* low) {
   _mm512_storeu_si512(low, (__m512i)_mm512_cvtne2ps_pbh(second_rest, first_rest));
 }
 
+void split_halves(const void* from, int64_t n, void* high, void* low) {
+  auto* halves = static_cast<const uint16_t*>(from);
+  auto* to_high = static_cast<uint16_t*>(high);
+  auto* to_low = static_cast<uint16_t*>(low);
+  for (int64_t i = 0; i < n; i += kLanes) {
+    int64_t lanes = n - i < kLanes ? n - i : kLanes;
+    F value = _mm512_cvtph_ps(load_16bit(halves + i, lanes));
+    auto near = (__m256i)_mm512_cvtneps_pbh(value);
+    // 11 bits: what is left of the nearest number of 8 has no more than 3.
+    F rest = sub(value, bf16_to_float(near));
+    rest = select(less(abs(value), set(__builtin_inff())), rest, zero());
+    __mmask16 mask = first_lanes(lanes);
+    _mm256_mask_storeu_epi16(to_high + i, mask, near);
+    _mm256_mask_storeu_epi16(to_low + i, mask, (__m256i)_mm512_cvtneps_pbh(rest));
+  }
+}
+
 float split_exp(const float* scores, int64_t count, float centre, void* high, void* low) {
   auto* to_high = static_cast<uint16_t*>(high);
   auto* to_low = static_cast<uint16_t*>(low);
@@ -113,6 +133,7 @@ float split_exp(const float* scores, int64_t count, float centre, void* high, vo
 }  // namespace
 
 const PairAttentionKernels kPairAttention = {.multiply = multiply,
+                                             .split_halves = split_halves,
                                              .pair_rows = pair_rows,
                                              .finish_scores = finish_scores,
                                              .split_exp = split_exp};
