@@ -28,6 +28,8 @@ GREEDY_TOKENS = 256
 # The text test is fair only if no step is nearly a tie: smallest top-2 margin / logits RMS.
 MIN_MARGIN = 1e-3
 GOOD_MARGIN, GOOD_DISTINCT, MAX_SEEDS = 2e-3, 24, 64
+# The test of 16-bit plans is fair only if few rows are as close to a tie as bf16 rounds, whoever adds in which order.
+CLOSE_MARGIN, MOST_CLOSE = 2e-2, 0.04
 
 
 def reload(folder, variant, names):
@@ -54,6 +56,14 @@ def try_greedy(model, prompt):
     top = torch.topk(logits, 2)
     same = torch.equal(top.indices[:, 0].to(torch.int32), ids)
     return ids, top.values[:, 0] - top.values[:, 1], float(logits.pow(2).mean().sqrt()), same
+
+
+def has_few_ties(model, sequences):
+    """Whether few rows of logits have a second best within CLOSE_MARGIN of the RMS."""
+    logits = capture.run_sequences(model, sequences)[0]["logits"].float()
+    top = torch.topk(logits, 2).values
+    close = (top[:, 0] - top[:, 1]) < CLOSE_MARGIN * logits.pow(2).mean().sqrt()
+    return int(close.sum()) <= MOST_CLOSE * len(logits)
 
 
 def layer_list(model):
@@ -87,6 +97,8 @@ def search_seed(variant, folder):
         shutil.rmtree(folder, ignore_errors=True)
         checkpoints.write_files(files, folder)
         model = reload(folder, variant, checkpoints.make_weights(variant.config, seed))
+        if not has_few_ties(model, sequences):
+            continue
         ids, margins, rms, same = try_greedy(model, sequences[0])
         relative, distinct = float(margins.min()) / rms, len(set(ids[128:].tolist()))
         chosen = best is not None and seed == best[1]
