@@ -58,6 +58,7 @@ TEST_P(LinearBlocks, EveryTypeOfWeight) {
 
 INSTANTIATE_TEST_SUITE_P(All, LinearBlocks,
                          testing::Values(LinearShape{1, 131, 4099}, LinearShape{3, 50, 2049},
+                                         LinearShape{2, 1100, 1030}, LinearShape{4, 330, 4160},
                                          LinearShape{7, 49, 4160}, LinearShape{13, 97, 513},
                                          LinearShape{24, 60, 1031}, LinearShape{25, 65, 1025},
                                          LinearShape{40, 130, 2500}, LinearShape{257, 33, 530},

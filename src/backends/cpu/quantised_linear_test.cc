@@ -153,7 +153,7 @@ TEST(QuantisedResults, EveryCpuFinishesWithTheSameBits) {
 // One or two rows go through several panels side by side, three through one after the other.
 TEST(QuantisedStreams, RowsHaveTheBitsOfThree) {
   int compared = 0;
-  for (int64_t n : {33, 128, 420}) {
+  for (int64_t n : {33, 128, 420, 1300}) {
     for (QuantShape shape :
          {QuantShape{3, n, 2112, 32, false, 0}, QuantShape{3, n, 4160, 64, true, 0},
           QuantShape{3, n, 4128, 0, true, 0}, QuantShape{3, n, 96, 0, false, 0}}) {
