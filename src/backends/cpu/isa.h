@@ -209,7 +209,7 @@ struct MatrixPanel {
   int block_rows = 0;  // <= kMatrixBlock: x, and sums, are blocks of so many rows
   // Codes of x [blocks, steps of 64 inputs, kMatrixBlock, 64], zero behind the last input.
   const int8_t* x = nullptr;
-  const float* x_scales = nullptr;  // [rows]
+  const float* x_scales = nullptr;  // [rows], readable for kMatrixBlock more
   const int32_t* x_sums = nullptr;  // [rows]: of the codes of x
   int64_t inputs = 0;
   const uint8_t* codes = nullptr;

@@ -11,7 +11,7 @@ namespace {
 
 // The codes of a block of rows stay in L2 beside panels that pass through. Fewer rows than the
 // least would read the weight too often.
-constexpr int64_t kRowBytes = 1 << 20, kLeastRows = 128, kMostRows = 512;
+constexpr int64_t kRowBytes = 3 << 18, kLeastRows = 128, kMostRows = 512;
 constexpr int64_t kLineBytes = 64;
 // Results that the caches would not keep until they are read.
 constexpr int64_t kPastCaches = 4 << 20;
@@ -36,7 +36,7 @@ int64_t row_block(int64_t m, const PanelSizes& sizes) {
 
 struct Buffers {
   int8_t* x;              // of MatrixPanel
-  float* scales;          // [most_rows]
+  float* scales;          // [most_rows and a block]
   int32_t* sums;          // [most_rows]
   char** y;               // [most_rows]
   const char** residual;  // [most_rows]
@@ -52,7 +52,7 @@ int64_t padded_rows(int64_t rows) {
 Buffers take_buffers(const LinearSizes& sizes, const PanelSizes& panels, Workspace& workspace) {
   int64_t threads = process_thread_pool().size(), block = most_rows(sizes.m, panels);
   return {.x = workspace.take<int8_t>(padded_rows(block) * padded(panels)),
-          .scales = workspace.take<float>(block),
+          .scales = workspace.take<float>(block + kMatrixBlock),
           .sums = workspace.take<int32_t>(block),
           .y = workspace.take<char*>(block),
           .residual = workspace.take<const char*>(block),

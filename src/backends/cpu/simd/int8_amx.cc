@@ -128,7 +128,7 @@ class WholeSums {
       : panel_(panel), kept_(static_cast<Quarters<int32_t>*>(panel.sums)) {
     for (int half = 0; half < 2; ++half) {
       scales_[half] = scales_at(panel.scales, half * kLanes);
-      zeros_[half] = _mm512_set1_epi32(panel.scales.middle);
+      zeros_[half] = _mm512_setzero_si512();
       if (!panel.scales.zeros) continue;
       auto* from = reinterpret_cast<const __m128i*>(panel.scales.zeros + half * kLanes);
       zeros_[half] = _mm512_cvtepu8_epi32(_mm_loadu_si128(from));
@@ -151,8 +151,12 @@ class WholeSums {
     if (row_ >= kPanel) return;
     int64_t end = row_ + rows < kPanel ? row_ + rows : kPanel, count = rows_in(panel_, block_);
     if (end > count) end = count;
-    for (; row_ < end; ++row_) {
-      finishes_ ? finish(row_) : add_row(row_);
+    if (!finishes_) {
+      add_rows(end);
+    } else if (panel_.scales.zeros) {
+      finish_rows<true>(end);
+    } else {
+      finish_rows<false>(end);
     }
     if (row_ < count) return;
     row_ = kPanel;
@@ -161,27 +165,43 @@ class WholeSums {
 
  private:
   bool waits() const { return panel_.results.activation != Activation::None; }
-  __m512i sum(int64_t row, int half) {
+  __m512i sum(Quarters<int32_t>& kept, int64_t row, int half) {
     __m512i sum = _mm512_load_si512(stored_.row(row, half));
-    if (!adds_) return sum;
-    return _mm512_add_epi32(sum, _mm512_load_si512(kept_[block_].row(row, half)));
+    return adds_ ? _mm512_add_epi32(sum, _mm512_load_si512(kept.row(row, half))) : sum;
   }
-  void add_row(int64_t row) {
-    for (int half = 0; half < 2; ++half)
-      _mm512_store_si512(kept_[block_].row(row, half), sum(row, half));
+  void add_rows(int64_t end) {
+    Quarters<int32_t>& kept = kept_[block_];
+    for (; row_ < end; ++row_) {
+      for (int half = 0; half < 2; ++half)
+        _mm512_store_si512(kept.row(row_, half), sum(kept, row_, half));
+    }
   }
-  F number(int64_t row, int half, __m512i offset, F scale) {
-    __m512i whole = _mm512_sub_epi32(sum(row, half), _mm512_mullo_epi32(zeros_[half], offset));
-    return mul(mul(_mm512_cvtepi32_ps(whole), scales_[half]), scale);
+  // What is taken off a row's sums, or what zeros are multiplied by.
+  template <bool has_zeros>
+  int32_t offset_of(int64_t row) const {
+    int32_t sum = panel_.x_sums[row];
+    return has_zeros ? sum : sum * panel_.scales.middle;
   }
-  void finish(int64_t at) {
-    int64_t row = block_ * panel_.block_rows + at;
-    F scale = set(panel_.x_scales[row]);
-    __m512i offset = _mm512_set1_epi32(panel_.x_sums[row]);
-    ResultRow numbers = {number(at, 0, offset, scale), number(at, 1, offset, scale)};
-    numbers = with_bias(panel_.results, numbers);
-    if (waits()) return waiting_.put(at, numbers);
-    finish_row(panel_.results, row, numbers);
+  template <bool has_zeros>
+  void finish_rows(int64_t end) {
+    Quarters<int32_t>& kept = kept_[block_];
+    for (; row_ < end; ++row_) {
+      int64_t row = block_ * panel_.block_rows + row_;
+      F scale = set(panel_.x_scales[row]);
+      F numbers[2];
+      for (int half = 0; half < 2; ++half) {
+        __m512i offset = _mm512_set1_epi32(offset_of<has_zeros>(row));
+        if constexpr (has_zeros) offset = _mm512_mullo_epi32(zeros_[half], offset);
+        __m512i whole = _mm512_sub_epi32(sum(kept, row_, half), offset);
+        numbers[half] = mul(mul(_mm512_cvtepi32_ps(whole), scales_[half]), scale);
+      }
+      ResultRow result = with_bias(panel_.results, {numbers[0], numbers[1]});
+      if (waits()) {
+        waiting_.put(row_, result);
+      } else {
+        finish_row(panel_.results, row, result);
+      }
+    }
   }
 
   const MatrixPanel& panel_;
@@ -233,8 +253,8 @@ void run_whole(const MatrixPanel& panel) {
       sums.next(block, piece == 0, last);
       for (int64_t step = first + 1; step < end; ++step) {
         fetch.step();
-        sums.work(rows);
         multiply<two, false>(a += kStepRows, codes_at(step));
+        sums.work(rows);
       }
       sums.work(kPanel);
     }
@@ -250,7 +270,8 @@ void run_whole(const MatrixPanel& panel) {
 // The sums of a group of a block of rows.
 struct GroupSums {
   int64_t group = 0, block = -1;
-  bool begins = false, ends = false;  // the block's piece
+  bool begins = false, ends = false;  // the piece
+  bool first_piece = false, last_piece = false;
 };
 
 class GroupTotals {
@@ -258,12 +279,14 @@ class GroupTotals {
   explicit GroupTotals(const MatrixPanel& panel)
       : panel_(panel), kept_(static_cast<Quarters<float>*>(panel.sums)) {}
 
-  // totals += sums times scales, of one tile.
+  // totals += sums times scales, of one tile. At the end of a piece totals are multiplied by the
+  // scales of the rows and added to those before.
   __attribute__((always_inline)) void add_scaled(const GroupSums& of, const Quarters<int32_t>& sums,
                                                  int quarter) {
     F scale = scales_at(panel_.scales, of.group * kPanel + quarter % 2 * kLanes);
     auto& from = sums.at[quarter];
     auto& to = totals_.at[quarter];
+    if (of.ends) return end_piece(of, from, scale, quarter);
     if (of.begins) {
 #pragma GCC unroll 16
       for (int i = 0; i < kHalf; ++i) store(to[i], fma(number(from[i]), scale, zero()));
@@ -272,18 +295,12 @@ class GroupTotals {
       for (int i = 0; i < kHalf; ++i) store(to[i], fma(number(from[i]), scale, load(to[i])));
     }
   }
-  // The totals of a piece times the scale of the row, added to those before.
-  void put(const GroupSums& of, bool first, bool last) {
-    int64_t rows = rows_in(panel_, of.block), from = of.block * panel_.block_rows;
+  // All pieces of a block are in its totals.
+  void finish(int64_t block) {
+    int64_t rows = rows_in(panel_, block), from = block * panel_.block_rows;
     bool waits = panel_.results.activation != Activation::None;
     for (int64_t i = 0; i < rows; ++i) {
-      F scale = set(panel_.x_scales[from + i]);
-      ResultRow row = {scaled(of.block, i, 0, scale, first), scaled(of.block, i, 1, scale, first)};
-      if (!last) {
-        store(kept_[of.block].row(i, 0), row.low);
-        store(kept_[of.block].row(i, 1), row.high);
-        continue;
-      }
+      ResultRow row = {load(totals_.row(i, 0)), load(totals_.row(i, 1))};
       row = with_bias(panel_.results, row);
       if (waits) {
         waiting_.put(i, row);
@@ -291,16 +308,27 @@ class GroupTotals {
         finish_row(panel_.results, from + i, row);
       }
     }
-    if (last && waits) waiting_.finish(panel_.results, from, rows);
+    if (waits) waiting_.finish(panel_.results, from, rows);
   }
 
  private:
   static F number(const int32_t* sums) {
     return _mm512_cvtepi32_ps(_mm512_load_si512(sums));
   }
-  F scaled(int64_t block, int64_t row, int half, F scale, bool first) {
-    F total = load(totals_.row(row, half));
-    return first ? mul(total, scale) : fma(total, scale, load(kept_[block].row(row, half)));
+
+  __attribute__((noinline)) void end_piece(const GroupSums& of,
+                                           const int32_t (&from)[kHalf][kLanes], F scale,
+                                           int quarter) {
+    auto& totals = totals_.at[quarter];
+    auto& kept = kept_[of.block].at[quarter];
+    auto& to = of.last_piece ? totals : kept;
+    const float* scales = panel_.x_scales + of.block * panel_.block_rows + quarter / 2 * kHalf;
+#pragma GCC unroll 4
+    for (int i = 0; i < kHalf; ++i) {
+      F total = fma(number(from[i]), scale, of.begins ? zero() : load(totals[i]));
+      F row = set(scales[i]);
+      store(to[i], of.first_piece ? mul(total, row) : fma(total, row, load(kept[i])));
+    }
   }
 
   const MatrixPanel& panel_;
@@ -355,7 +383,9 @@ class Groups {
     for (int64_t group = 0; group < groups; ++group) {
       fetch.step();
       a_ = a, b_ = b;
-      add_group(a, {first + group, block, group == 0, group + 1 == groups});
+      int64_t index = first + group;
+      add_group(a, {index, block, group == 0, group + 1 == groups, first == 0,
+                    first + groups == panel_.scales.groups});
       for (int64_t step = 0; step < steps_; ++step) {
         if (step > 0) multiply<two, true>(a, b);
         // Half a step is the other half of 64 bytes of a row next time.
@@ -380,10 +410,7 @@ class Groups {
       for (int quarter = 0; quarter < (two ? 4 : 2) && older.block >= 0; ++quarter)
         totals_.add_scaled(older, from, quarter);
     }
-    if (older.ends) {
-      int64_t piece = kGroupedInputs / (panel_.scales.units * 4);
-      totals_.put(older, older.group < piece, older.group + 1 == panel_.scales.groups);
-    }
+    if (older.ends && older.last_piece) totals_.finish(older.block);
     stored_is_ = in_tiles_, in_tiles_ = next, slot_ ^= 1;
   }
 
