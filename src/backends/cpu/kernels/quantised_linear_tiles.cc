@@ -14,7 +14,7 @@ namespace {
 constexpr int64_t kRowBytes = 3 << 18, kLeastRows = 128, kMostRows = 512;
 constexpr int64_t kLineBytes = 64;
 // Results that the caches would not keep until they are read.
-constexpr int64_t kPastCaches = 4 << 20;
+constexpr int64_t kPastCaches = 1 << 20;
 // Panels that a thread takes at once.
 constexpr int64_t kPanelBlock = 2;
 constexpr int64_t kMinPanelBytes = 16 * 1024, kRoundAlone = 16 * 1024;
