@@ -110,6 +110,34 @@ inline constexpr int64_t kTileUnits = 512;
 inline constexpr int64_t kTilePitch = kTileUnits + 16;
 inline constexpr int64_t kMostTileColumns = 64;  // of all ISAs
 
+// The transpose of a product of pairs of bf16, w x^T, by a unit for tiles: blocks of 32 x 32 sums.
+// Rows of a weight are rows of tiles as they are; rows of x, which are fewer, are turned.
+inline constexpr int64_t kPairBlock = 32;      // rows, and columns
+inline constexpr int64_t kPairStep = 32;       // elements of k: 64 bytes
+inline constexpr int64_t kPairBytes = 2048;    // a step of 32 rows of either
+inline constexpr int64_t kPairSums = 32 * 32;  // of a block
+struct PairTiles {
+  int64_t columns;  // rows of x, any number
+  int64_t steps;    // at least 1; 16 of w stay in L1
+  const void* w;    // [steps, 32 rows, 64 bytes]
+  const void* x;    // [blocks of 32 columns, steps, 2 halves, 16 pairs, 16 columns]
+  float* c;         // [blocks of 32 columns, 32 rows, 32 columns]; all of a block is written
+  bool accumulate;
+  // Lines that are read next: line i of row r of these, `fetch_lines` of each.
+  const void* const* fetch = nullptr;  // [32]
+  int64_t fetch_lines = 0;
+};
+struct PairTileKernels {
+  // Sets the shapes of tiles, and leaves the registers clear: around calls of `multiply`.
+  void (*begin)();
+  void (*end)();
+  // 32 rows of a weight as tiles, zeros beyond the last element.
+  void (*pack_w)(const void* const* rows, int64_t elements, int64_t steps, void* to);
+  // 64 bytes of 16 rows of x, from `bytes` on in each, as one half of a step.
+  void (*pack_x)(const void* const* rows, int64_t bytes, void* to);
+  void (*multiply)(const PairTiles& work);
+};
+
 // Products of few rows of x with weight rows read once, straight from memory.
 struct GemvKernels {
   int max_rows;     // of x in one call
@@ -347,7 +375,7 @@ extern const GemmKernels kGemm;
 extern const GemvKernels kGemv;
 }  // namespace avx512bf16
 namespace amx {
-extern const GemmKernels kGemm;  // of pairs of bf16
+extern const PairTileKernels kPairTiles;
 extern const Int8MatrixKernels kInt8Matrix;
 extern const PairAttentionKernels kPairAttention;
 }  // namespace amx

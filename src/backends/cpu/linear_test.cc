@@ -8,6 +8,7 @@
 #include <map>
 
 #include "backends/cpu/test_kernels.h"
+#include "base/checked.h"
 
 namespace tenon::cpu {
 namespace {
@@ -90,6 +91,26 @@ TEST(Linear, ARowDoesNotDependOnTheRowsBesideIt) {
   }
 }
 
+// The same of pairs of bf16, where threads share rows (2100), where x does not stay in L2 (260) and
+// where it does (26, 70).
+TEST(Linear, ARowOfPairsDoesNotDependOnTheRowsBesideIt) {
+  constexpr int64_t m = 2100, n = 300, k = 2090;
+  ops::Attributes attributes = ops::to_attributes(ops::Linear{.activation = "", .dtype = "f32"});
+  Tensor x = make_random(DType::BF16, {m, k}, 9), w = make_random(DType::BF16, {n, k}, 10);
+  Tensor y = Tensor::make(DType::F32, {m, n});
+  std::map<std::string, std::vector<float>> all;
+  run_all("linear", attributes, {x, w, {}, {}}, {y},
+          [&](const std::string& name) { all[name].assign(y.as<float>(), y.as<float>() + m * n); });
+  for (int64_t few : {26, 70, 260, 600}) {
+    Tensor part = Tensor::make(DType::BF16, {few, k}), result = Tensor::make(DType::F32, {few, n});
+    std::copy_n(x.as<uint16_t>(), few * k, part.as<uint16_t>());
+    run_all("linear", attributes, {part, w, {}, {}}, {result}, [&](const std::string& name) {
+      for (int64_t i = 0; i < few * n; ++i)
+        ASSERT_EQ(result.as<float>()[i], all.at(name)[i]) << name << ", " << few << " rows, " << i;
+    });
+  }
+}
+
 TEST(Linear, ActivationComesBetweenBiasAndResidual) {
   ops::Attributes attributes = ops::to_attributes(ops::Linear{.activation = "relu", .dtype = ""});
   for (int64_t m : {1, 30}) {
@@ -107,6 +128,27 @@ TEST(Linear, ActivationComesBetweenBiasAndResidual) {
       }
     };
     run_all("linear", attributes, {x, w, bias, residual}, {y}, check);
+  }
+}
+
+// A session asks once, for the most rows there may be.
+TEST(Linear, AWorkspaceServesFewerRows) {
+  ops::Attributes attributes = ops::to_attributes(ops::Linear{.activation = "", .dtype = "f32"});
+  for (DType type : {DType::F32, DType::BF16}) {
+    for (const ops::Implementation* kernel : implementations()) {
+      int64_t before = 0;
+      for (int64_t m : {1, 25, 33, 200, 480, 512, 513, 600, 1000, 1025}) {
+        ops::OpDesc desc{
+            .op = "linear", .version = 1, .attributes = &attributes, .inputs = {}, .outputs = {}};
+        for (const Extents& extents : {Extents{m, 1100}, Extents{700, 1100}})
+          desc.inputs.push_back({true, type, extents, nullptr});
+        desc.outputs.push_back({true, DType::F32, {m, 700}, nullptr});
+        if (kernel->op != "linear" || !kernel->supports(desc).ok) continue;
+        int64_t bytes = kernel->workspace_bytes(desc);
+        EXPECT_GE(bytes, before) << kernel->name << ", " << m << " rows";
+        before = bytes;
+      }
+    }
   }
 }
 
@@ -160,10 +202,56 @@ TEST(PairTiles, Vectors) {
   }
 }
 
+// The same by tiles: sums of blocks, begun at 0 and continued.
+void expect_exact_blocks(int m, int64_t elements) {
+  const PairTileKernels& tiles = amx::kPairTiles;
+  int64_t steps = ceil_div(elements, kPairStep), blocks = ceil_div(m, kPairBlock);
+  auto value = [](int64_t row, int64_t k) {
+    return static_cast<float>((row * 7 + k * 3) % 11 - 5);
+  };
+  auto row_of = [&](int64_t row) {
+    Tensor f32 = Tensor::make(DType::F32, {steps * kPairStep});
+    for (int64_t k = 0; k < f32.count(); ++k)
+      f32.as<float>()[k] = k < elements ? value(row, k) : 0.0f;
+    Tensor bf16 = Tensor::make(DType::BF16, {steps * kPairStep});
+    copy_convert(f32, bf16);
+    return bf16;
+  };
+  Tensor w = Tensor::make(DType::U8, {steps * kPairBytes});
+  Tensor x = Tensor::make(DType::U8, {blocks * steps * kPairBytes});
+  Tensor c = Tensor::make(DType::F32, {blocks * kPairSums});
+  std::fill_n(x.as<uint8_t>(), x.count(), uint8_t{0xFF});  // NaN where nothing is packed
+  std::vector<Tensor> tensors;
+  std::vector<const void*> from, columns;
+  for (int j = 0; j < kPairBlock; ++j) tensors.push_back(row_of(100 + j));
+  for (int64_t i = 0; i < round_up(m, 16); ++i) tensors.push_back(row_of(std::min<int64_t>(i, m)));
+  for (const Tensor& tensor : tensors) from.push_back(tensor.view().data);
+  tiles.pack_w(from.data(), elements, steps, w.as<uint8_t>());
+  columns.assign(from.begin() + kPairBlock, from.end());
+  for (int64_t i = 0; i < m; i += 16) {
+    for (int64_t step = 0; step < steps; ++step) {
+      tiles.pack_x(columns.data() + i, step * 64,
+                   x.as<uint8_t>() + (i / 32 * steps + step) * kPairBytes + i % 32 / 16 * 1024);
+    }
+  }
+  tiles.begin();
+  for (bool accumulate : {false, true})
+    tiles.multiply({m, steps, w.view().data, x.view().data, c.as<float>(), accumulate});
+  tiles.end();
+  for (int i = 0; i < m; ++i) {
+    for (int j = 0; j < kPairBlock; ++j) {
+      float sum = 0;
+      for (int64_t k = 0; k < elements; ++k) sum += 2 * value(i, k) * value(100 + j, k);
+      ASSERT_EQ(c.as<float>()[i / 32 * kPairSums + j * 32 + i % 32], sum)
+          << m << " rows, " << elements << " elements, at " << i << ", " << j;
+    }
+  }
+}
+
 TEST(PairTiles, Amx) {
   if (!cpu_supports(Isa::Amx).ok) GTEST_SKIP() << "skip " << cpu_supports(Isa::Amx).reason;
   for (int m : {1, 16, 17, 32, 33, 75}) {
-    for (int64_t elements : {1, 31, 64, 205}) expect_exact_tile(amx::kGemm, m, elements);
+    for (int64_t elements : {1, 31, 64, 205}) expect_exact_blocks(m, elements);
   }
 }
 #endif

@@ -90,7 +90,7 @@ void pack_panels(const Sizes& sizes, int64_t count, const RowOf& row_of, std::by
     const void* from[kPanel];
     int64_t rows = std::min(kPanel, count - i);
     for (int64_t r = 0; r < rows; ++r) from[r] = row_of(i + r);
-    kernels.pair_gemm->pack_b(DType::BF16, from, rows, sizes.head_dim, to);
+    kAvx512Bf16.pair_gemm->pack_b(DType::BF16, from, rows, sizes.head_dim, to);
     int64_t done = units * kPanel * 4;
     std::memset(to + done, 0, static_cast<size_t>(sizes.panel_bytes() - done));
   }

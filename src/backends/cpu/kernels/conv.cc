@@ -50,7 +50,7 @@ template <const Kernels& kernels, bool pairs = false>
 int64_t workspace_bytes(const ops::OpDesc& desc) {
   LinearSizes sizes = sizes_of(desc.inputs[1].extents);
   return patch_bytes(desc.inputs[0].dtype, sizes) +
-         product_workspace(sizes, product_kernels<kernels, pairs>().gemm);
+         product_workspace(sizes, product_kernels<kernels, pairs>());
 }
 
 // What the kernel sees from one pixel of y: [kh, kw, in], zeros where it looks outside.
@@ -102,7 +102,7 @@ void run(const ops::RunArgs& args) {
                     .activation = prepared.activation};
     call.m = count, call.n = sizes.n, call.k = sizes.k;
     Workspace rest(args.workspace.subspan(static_cast<size_t>(patches)));
-    run_product(call, *kernels.rows, product.gemv, product.gemm, rest);
+    run_product(call, *kernels.rows, product, rest);
   }
 }
 

@@ -72,20 +72,13 @@ ops::Support supports(const ops::OpDesc& desc) {
   return support;
 }
 
-// Of more rows than are streamed. Expanding bf16 to f32 costs little there.
-template <const Kernels& kernels, bool pairs>
-const GemmKernels& gemm_of() {
-  bool f32 = !pairs || (kernels.isa == Isa::Avx512Bf16 && !bf16_pairs_are_fast());
-  return f32 ? *kernels.gemm : *kernels.pair_gemm;
-}
-
 template <const Kernels& kernels, bool pairs>
 int64_t workspace_bytes(const ops::OpDesc& desc) {
   const Extents& x = desc.inputs[0].extents;
   const Extents& weight = desc.inputs[1].extents;
   LinearSizes sizes = {.m = 1, .n = weight[0], .k = weight[1]};
   for (int axis = 0; axis + 1 < x.rank(); ++axis) sizes.m *= x[axis];
-  return product_workspace(sizes, gemm_of<kernels, pairs>());
+  return product_workspace(sizes, product_kernels<kernels, pairs>());
 }
 
 template <const Kernels& kernels, bool pairs>
@@ -99,8 +92,7 @@ void run(const ops::RunArgs& args) {
                      .activation = prepared.activation};
   call.m = call.x.count(), call.n = call.weight.count(), call.k = call.weight.columns();
   if (call.m == 0 || call.n == 0) return;
-  const GemvKernels& gemv = pairs ? *kernels.pair_gemv : *kernels.gemv;
-  run_product(call, *kernels.rows, gemv, gemm_of<kernels, pairs>(), Workspace(args.workspace));
+  run_product(call, *kernels.rows, product_kernels<kernels, pairs>(), Workspace(args.workspace));
 }
 
 template <const Kernels& kernels, bool pairs>

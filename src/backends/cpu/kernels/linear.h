@@ -69,8 +69,36 @@ int64_t tall_in_place_workspace(const LinearSizes& sizes, const InPlaceKernels& 
 void run_tall_in_place(const LinearCall& call, const RowKernels& rows,
                        const InPlaceKernels& kernels, Workspace workspace);
 
+// Pairs of bf16 by a unit for tiles.
+int64_t tiles_workspace(const LinearSizes& sizes);
+void run_tiles(const LinearCall& call, const RowKernels& rows, const PairTileKernels& tiles,
+               Workspace workspace);
+
+// The kernels of a product of f32, or of pairs of bf16 where x and the weight are bf16: of few rows
+// of x, and of more, where `tiles` come first.
+struct ProductKernels {
+  const GemvKernels& gemv;
+  const GemmKernels* gemm = nullptr;
+  const PairTileKernels* tiles = nullptr;
+};
+template <const Kernels& kernels, bool pairs>
+ProductKernels product_kernels() {
+  if constexpr (!pairs) {
+    return {*kernels.gemv, kernels.gemm, nullptr};
+  } else if constexpr (kernels.pair_tiles != nullptr) {
+    return {*kernels.pair_gemv, nullptr, kernels.pair_tiles};
+  } else {
+    // Expanding bf16 to f32 costs little where there are many rows.
+    return {*kernels.pair_gemv, bf16_pairs_are_fast() ? kernels.pair_gemm : kernels.gemm, nullptr};
+  }
+}
+
 // For any number of rows up to sizes.m.
-inline int64_t product_workspace(const LinearSizes& sizes, const GemmKernels& gemm) {
+inline int64_t product_workspace(const LinearSizes& sizes, const ProductKernels& kernels) {
+#if defined(__x86_64__)
+  if (kernels.tiles) return std::max(gemv_workspace(sizes), tiles_workspace(sizes));
+#endif
+  const GemmKernels& gemm = *kernels.gemm;
   int64_t many =
       gemm.in_place ? in_place_workspace(sizes, *gemm.in_place) : gemm_workspace(sizes, gemm);
   int64_t tall = gemm.in_place && is_tall(sizes, gemm)
@@ -79,19 +107,6 @@ inline int64_t product_workspace(const LinearSizes& sizes, const GemmKernels& ge
   return std::max({gemv_workspace(sizes), many, tall});
 }
 
-// The kernels of a product of f32, or of pairs of bf16 where x and the weight are bf16.
-struct ProductKernels {
-  const GemvKernels& gemv;
-  const GemmKernels& gemm;
-};
-template <const Kernels& kernels, bool pairs>
-ProductKernels product_kernels() {
-  if constexpr (pairs) {
-    return {*kernels.pair_gemv, *kernels.pair_gemm};
-  } else {
-    return {*kernels.gemv, *kernels.gemm};
-  }
-}
 // Whether the tensors x and weight of these ports suit them.
 template <bool pairs>
 ops::Support support_product(const ops::OpDesc& desc, size_t x, size_t weight) {
@@ -103,11 +118,14 @@ ops::Support support_product(const ops::OpDesc& desc, size_t x, size_t weight) {
 }
 
 // By whichever form is worth it for so many rows of x: what every op that is a product calls.
-inline void run_product(const LinearCall& call, const RowKernels& rows, const GemvKernels& gemv,
-                        const GemmKernels& gemm, Workspace workspace) {
-  if (call.m <= gemv.worth_up_to) {
-    run_gemv(call, rows, gemv, workspace);
-  } else if (is_tall({.m = call.m, .n = call.n, .k = call.k}, gemm)) {
+inline void run_product(const LinearCall& call, const RowKernels& rows,
+                        const ProductKernels& kernels, Workspace workspace) {
+  if (call.m <= kernels.gemv.worth_up_to) return run_gemv(call, rows, kernels.gemv, workspace);
+#if defined(__x86_64__)
+  if (kernels.tiles) return run_tiles(call, rows, *kernels.tiles, workspace);
+#endif
+  const GemmKernels& gemm = *kernels.gemm;
+  if (is_tall({.m = call.m, .n = call.n, .k = call.k}, gemm)) {
     if (gemm.in_place) return run_tall_in_place(call, rows, *gemm.in_place, workspace);
     run_tall(call, rows, gemm, workspace);
   } else if (gemm.in_place) {

@@ -7,8 +7,7 @@
 namespace tenon::cpu {
 namespace {
 
-// Rows of x held packed: a block of kTileUnits of them takes half of a 1 MB L2. CPUs whose tiles
-// take more have one of 2 MB, and packing the weight wants more rows there.
+// Rows of x held packed: a block of kTileUnits of them takes half of a 1 MB L2.
 constexpr int64_t kRowBlock = 384;
 // Columns of y (rows of the weight) that one thread finishes at once: all rows of x are read again
 // for each, so as many as their sums leave room for in L2, and as give every thread several turns.
@@ -22,7 +21,7 @@ struct Plan {
 
 Plan plan_of(const LinearSizes& sizes, const GemmKernels& gemm) {
   int64_t k_block = kTileUnits * gemm.elements_per_unit;
-  int64_t rows = std::min(sizes.m, std::max<int64_t>(kRowBlock, gemm.max_rows));
+  int64_t rows = std::min(sizes.m, kRowBlock);
   int64_t turns = kTurns * process_thread_pool().size();
   int64_t columns = std::min(kMostSumBytes / (4 * std::max<int64_t>(1, rows)), sizes.n / turns);
   columns = std::clamp(columns, kLeastColumns, kMostColumns) / kLeastColumns * kLeastColumns;

@@ -25,7 +25,7 @@ LinearSizes sizes_of(const Extents& a, const Extents& b) {
 template <const Kernels& kernels, bool pairs = false>
 int64_t workspace_bytes(const ops::OpDesc& desc) {
   LinearSizes sizes = sizes_of(desc.inputs[0].extents, desc.inputs[1].extents);
-  return product_workspace(sizes, product_kernels<kernels, pairs>().gemm);
+  return product_workspace(sizes, product_kernels<kernels, pairs>());
 }
 
 // The matrix at one index of the leading axes, which count in row-major order.
@@ -55,7 +55,7 @@ void run(const ops::RunArgs& args) {
                     .y = matrix_at(y, batch),
                     .bias = {}};
     call.m = sizes.m, call.n = sizes.n, call.k = sizes.k;
-    run_product(call, *kernels.rows, product.gemv, product.gemm, Workspace(args.workspace));
+    run_product(call, *kernels.rows, product, Workspace(args.workspace));
   }
 }
 

@@ -19,6 +19,7 @@ struct Kernels {
   const Int8Kernels* int8 = nullptr;
   const Int8MatrixKernels* int8_matrix = nullptr;
   const Codes4Kernels* codes4 = nullptr;
+  const PairTileKernels* pair_tiles = nullptr;  // in place of pair_gemm
   const PairAttentionKernels* pair_attention = nullptr;
 };
 
@@ -60,10 +61,11 @@ inline constexpr Kernels kAmx = {.isa = Isa::Amx,
                                  .gemm = &avx512::kGemm,
                                  .gemv = &avx512::kGemv,
                                  .attention = &avx512::kAttention,
-                                 .pair_gemm = &amx::kGemm,
+                                 .pair_gemm = nullptr,
                                  .pair_gemv = &avx512bf16::kGemv,
                                  .int8 = &avx512vnni::kInt8,
                                  .int8_matrix = &amx::kInt8Matrix,
+                                 .pair_tiles = &amx::kPairTiles,
                                  .pair_attention = &amx::kPairAttention};
 #elif defined(__aarch64__)
 inline constexpr Kernels kNeon = {.isa = Isa::Neon,
