@@ -85,7 +85,7 @@ template <const Kernels& kernels, bool pairs>
 ProductKernels product_kernels() {
   if constexpr (!pairs) {
     return {*kernels.gemv, kernels.gemm, nullptr};
-  } else if constexpr (kernels.pair_tiles != nullptr) {
+  } else if constexpr (kernels.isa == Isa::Amx) {
     return {*kernels.pair_gemv, nullptr, kernels.pair_tiles};
   } else {
     // Expanding bf16 to f32 costs little where there are many rows.
