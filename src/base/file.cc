@@ -303,13 +303,19 @@ AtomicFile::AtomicFile(std::string path) : path_(std::move(path)) {
         .accepted("a file path");
   }
   remove_abandoned_temporaries(path_);
-  temporary_ = path_ + ".tenon-tmp-" + std::to_string(getpid()) + "-" + std::to_string(counter++);
-  fd_ = ::open(temporary_.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0666);
-  if (fd_ < 0) {
-    Error error(ErrorCode::Io, std::string("cannot create: ") + std::strerror(errno));
-    throw error.at(temporary_).fix("check that the folder exists and is writable");
+  // Until it is locked, another writer of this path may take the new file for an abandoned one and
+  // remove it: then it has no name left, and the next number is tried.
+  for (struct stat made{}; made.st_nlink == 0;) {
+    if (fd_ >= 0) ::close(fd_);
+    temporary_ = path_ + ".tenon-tmp-" + std::to_string(getpid()) + "-" + std::to_string(counter++);
+    fd_ = ::open(temporary_.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0666);
+    if (fd_ < 0) {
+      Error error(ErrorCode::Io, std::string("cannot create: ") + std::strerror(errno));
+      throw error.at(temporary_).fix("check that the folder exists and is writable");
+    }
+    while (flock(fd_, LOCK_EX) != 0 && errno == EINTR) continue;
+    if (fstat(fd_, &made) != 0) break;
   }
-  flock(fd_, LOCK_EX | LOCK_NB);
 }
 
 AtomicFile::~AtomicFile() {
